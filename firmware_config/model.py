@@ -1,0 +1,205 @@
+"""Every setting of the node: its type, its default, its bounds and what it means.
+
+No secret is a setting: keys and certificates are named by path. No file, clock or environment is read here.
+"""
+
+from itertools import combinations
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from firmware_config.camera import Authorisation, Camera, Mapping, Position
+from firmware_config.fields import (
+    AbsolutePath,
+    FilePath,
+    HostPort,
+    Id,
+    Listen,
+    Table,
+    broken_rule,
+    comparison_key,
+    host_port,
+)
+
+__all__ = [
+    "Authorisation",
+    "Camera",
+    "Capture",
+    "Compress",
+    "Health",
+    "HttpPush",
+    "Keys",
+    "Ledger",
+    "LoweredCaps",
+    "Mapping",
+    "Node",
+    "Paths",
+    "Position",
+    "Settings",
+    "Uplink",
+    "comparison_key",
+    "host_port",
+]
+
+
+class Node(Table):
+    """Who this node is; the three names are the root of its topics (docs/wire.md, 1 and 2)."""
+
+    operator: Id = Field(description="who runs the node")
+    site: Id = Field(description="which site; opaque, for a location is sensitive")
+    node: Id = Field(description="which node on the site")
+
+
+class Paths(Table):
+    state: AbsolutePath = Field(default=Path("/var/lib/anpr-edge"), description="folder of the ledger and keys")
+    runtime: AbsolutePath = Field(default=Path("/run/anpr-edge"), description="folder of sockets and state")
+
+
+class HttpPush(Table):
+    """The door cameras push to."""
+
+    listen: Listen = Field(repr=False, description="`host:port` on the cameras' network; port 0 takes any free one")
+    max_delivery_bytes: int = Field(
+        default=8_000_000, ge=10_000, le=16_000_000, description="largest body that is read"
+    )
+    connections_per_source: int = Field(default=8, ge=1, le=256, description="open connections from one address")
+    connections: int = Field(default=64, ge=1, le=1024, description="open connections in all")
+    header_s: float = Field(default=10, gt=0, le=60, description="longest wait for a request's header")
+    total_s: float = Field(default=30, gt=0, le=300, description="longest time for one whole request")
+    in_hand: int = Field(default=16, ge=1, le=64, description="reads held at once; the next is told to come later")
+
+    @model_validator(mode="after")
+    def _parts_fit_the_whole(self) -> Self:
+        if self.connections_per_source > self.connections:
+            raise broken_rule("is more than connections, the number in all", ("connections_per_source",))
+        if self.header_s > self.total_s:
+            raise broken_rule("is longer than total_s, the time of the whole request", ("header_s",))
+        return self
+
+
+class Capture(Table):
+    http_push: HttpPush = Field(description="the door cameras push to")
+
+
+class LoweredCaps(Table):
+    """Caps below the profile's. A cap may be lowered, never raised; unset means the profile's own."""
+
+    patch_max_width_px: int | None = Field(default=None, ge=16, description="widest plate patch")
+    patch_max_height_px: int | None = Field(default=None, ge=8, description="highest plate patch")
+    patch_max_bytes: int | None = Field(default=None, ge=500, description="largest plate patch, as a JPEG")
+    overview_max_bytes: int | None = Field(default=None, ge=2_000, description="largest overview, as a JPEG")
+    overview_max_side_px: int | None = Field(default=None, ge=160, description="longest side of an overview")
+
+
+class Compress(Table):
+    profile: str = Field(
+        default="nasple-2.4", pattern=r"^[a-z0-9][a-z0-9.-]{0,31}$", description="legal profile of the caps"
+    )
+    threads: int = Field(default=0, ge=0, le=64, description="image threads; 0 is one fewer than the cores")
+    caps: LoweredCaps = Field(default=LoweredCaps(), description="caps lowered below the profile's")
+    max_source_pixels: int = Field(
+        default=20_000_000, ge=10_000, le=50_000_000, description="largest image that is decoded"
+    )
+    deadline_s: float = Field(default=10, gt=0, le=60, description="longest time spent on one image")
+
+
+class Ledger(Table):
+    max_bytes: int = Field(
+        default=1_000_000_000, ge=1_000_000, le=1_000_000_000_000, description="largest the ledger may grow"
+    )
+    group_commit_ms: int = Field(
+        default=20, ge=0, le=1000, description="longest a read waits for others to share its commit"
+    )
+    group_commit_reads: int = Field(default=16, ge=1, le=256, description="most reads in one commit")
+
+
+class Uplink(Table):
+    """The way to the store. Without TLS, only for a broker on this machine or inside a private network."""
+
+    broker: HostPort = Field(repr=False, description="`host:port` of the MQTT broker")
+    protocol: Literal[5, 3] = Field(default=5, description="MQTT 5, or 3 for MQTT 3.1.1")
+    acknowledge: Literal["store", "broker"] = Field(
+        default="store", description="whose word lets a record go: the store's receipt, or the broker's (MQTT 5 only)"
+    )
+    tls: bool = Field(default=True, description="whether the connection is TLS, both sides with certificates")
+    ca: FilePath | None = Field(default=None, description="certificate authority of the broker; needed with `tls`")
+    certificate: FilePath | None = Field(default=None, description="the node's certificate; needed with `tls`")
+    key: FilePath | None = Field(
+        default=None, description="the certificate's private key; needed with `tls`", repr=False
+    )
+    window_bytes: int = Field(
+        default=524_288, ge=65_536, le=16_777_216, description="bytes sent and not yet acknowledged"
+    )
+    backlog_share_percent: int = Field(default=25, ge=1, le=99, description="share of the window kept for backlog")
+    receipt_timeout_s: float = Field(
+        default=30, gt=0, le=3600, description="a record without a receipt is sent again after this"
+    )
+    keepalive_s: int = Field(default=30, ge=1, le=3600, description="MQTT keep-alive")
+    rate_bytes_per_s: int = Field(default=0, ge=0, le=1_000_000_000, description="most bytes a second; 0 is no limit")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        missing = [(name,) for name in ("ca", "certificate", "key") if getattr(self, name) is None]
+        if self.tls and missing:
+            raise broken_rule("is missing: it is needed while uplink.tls is true", *missing)
+        if self.acknowledge == "broker" and self.protocol == 3:
+            raise broken_rule(
+                "may be broker only with protocol 5: a 3.1.1 broker acknowledges what it then drops", ("acknowledge",)
+            )
+        return self
+
+
+class Keys(Table):
+    """Key files; a path is absolute or relative to the configuration folder."""
+
+    sign: FilePath = Field(description="private key that signs records", repr=False)
+    seal_to: FilePath = Field(description="public key of the store that records are sealed to")
+    receipts_from: FilePath | None = Field(
+        default=None,
+        description="public key that the store's receipts verify under; needed while `uplink.acknowledge` is store",
+    )
+
+
+class Health(Table):
+    heartbeat_s: int = Field(default=60, ge=5, le=3600, description="time between heartbeats")
+
+
+class Settings(Table):
+    """All settings in force."""
+
+    node: Node = Field(description="who this node is")
+    paths: Paths = Field(default=Paths(), description="where it keeps things")
+    capture: Capture = Field(description="the ways in")
+    compress: Compress = Field(default=Compress(), description="images and their caps")
+    ledger: Ledger = Field(default=Ledger(), description="what is kept until the store has it")
+    uplink: Uplink = Field(description="the way out")
+    keys: Keys = Field(description="key files")
+    health: Health = Field(default=Health(), description="heartbeat")
+    cameras: Annotated[tuple[Camera, ...], Field(strict=False)] = Field(
+        default=(), max_length=64, description="the cameras, one file each in `cameras.d/`"
+    )
+
+    @model_validator(mode="after")
+    def _receipts_can_be_verified(self) -> Self:
+        if self.uplink.acknowledge == "store" and self.keys.receipts_from is None:
+            raise broken_rule("is missing: it is needed while uplink.acknowledge is store", ("keys", "receipts_from"))
+        return self
+
+    @model_validator(mode="after")
+    def _cameras_are_told_apart(self) -> Self:
+        for (_, one), (index, other) in combinations(enumerate(self.cameras), 2):
+            if one.id == other.id:
+                raise broken_rule(f"is already the name of another camera, {one.id}", ("cameras", index, "id"))
+            if _same_claim(one, other):
+                raise broken_rule(
+                    f"overlap those of camera {one.id} with the same identity and path: nothing tells the two apart",
+                    ("cameras", index, "addresses"),
+                )
+        return self
+
+
+def _same_claim(one: Camera, other: Camera) -> bool:
+    if (one.identity, one.path) != (other.identity, other.path):
+        return False
+    return any(a.version == b.version and a.overlaps(b) for a in one.addresses for b in other.addresses)
