@@ -1,0 +1,169 @@
+"""A JPEG's segments, walked in pure Python: what it is, and the same picture without its metadata.
+
+No pixel is decoded here. Each step of the walk moves forward and the number of steps is bounded, whatever the bytes.
+Markers and layouts: ITU-T T.81 annex B; JFIF: T.871; Adobe's APP14: T.872 clause 6.5.3.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from compress.reason import Reason, refused
+
+SOI, EOI, SOS, DHT, COM, APP0, APP1, APP14 = 0xD8, 0xD9, 0xDA, 0xC4, 0xFE, 0xE0, 0xE1, 0xEE
+BASELINE, EXTENDED, PROGRESSIVE = 0xC0, 0xC1, 0xC2
+
+# What may stand before SOI: a boundary and a part's header lines left over by a multipart sender.
+_PREFIX_MAX_BYTES = 1_024
+# Ordinary files have 10 to 100; a colour profile cut in pieces adds at most 255.
+_SEGMENTS_MAX = 2_048
+_NOT_FRAMES = frozenset((0xC4, 0xC8, 0xCC))
+_ALONE = frozenset((0x01, *range(0xD0, 0xD8)))
+_NEXT_MARKER = re.compile(rb"\xff[^\x00\xff]")
+_SCAN_END = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """`start`: its marker; `body`: after marker and length; `end`: after it, and for SOS after the scan's data."""
+
+    marker: int
+    start: int
+    body: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a JPEG says of itself. `sof` is the frame marker's second byte; `orientation` 1 to 8 as in EXIF;
+    `adobe` the colour transform in APP14, None without one; `complete`: it ends with EOI."""
+
+    sof: int
+    bits: int
+    width_px: int
+    height_px: int
+    component_ids: bytes
+    scans: int
+    orientation: int
+    adobe: int | None
+    huffman_tables: bool
+    complete: bool
+
+    @property
+    def rgb(self) -> bool:
+        """Three components that are red, green and blue: by Adobe's word, or by their names as libjpeg reads them."""
+        return len(self.component_ids) == 3 and (self.adobe == 0 or self.component_ids == b"RGB")
+
+
+def find(data: bytes) -> int:
+    """Where the JPEG starts, at most 1,024 bytes in; -1 where there is none."""
+    return data.find(b"\xff\xd8\xff", 0, _PREFIX_MAX_BYTES + 3)
+
+
+def walk(data: bytes) -> Iterator[Segment]:
+    """The segments from SOI up to and including EOI; ends early where the bytes do. At most 2,048 segments."""
+    at = find(data)
+    if at < 0:
+        return
+    yield Segment(SOI, at, at + 2, at + 2)
+    at += 2
+    for _ in range(_SEGMENTS_MAX):
+        found = _NEXT_MARKER.search(data, at)
+        if found is None:
+            return
+        start, marker = found.start(), data[found.start() + 1]
+        at = start + 2
+        if marker in _ALONE:
+            continue
+        if marker in (SOI, EOI):
+            if marker == EOI:
+                yield Segment(EOI, start, at, at)
+            return
+        length = int.from_bytes(data[at : at + 2], "big")
+        if length < 2 or at + length > len(data):
+            return
+        body, at = at + 2, at + length
+        if marker == SOS:
+            ended = _SCAN_END.search(data, at)
+            at = len(data) if ended is None else ended.start()
+        yield Segment(marker, start, body, at)
+
+
+def facts(data: bytes, max_scans: int = 20) -> Facts:
+    """What this JPEG is. The walk stops at the scan after `max_scans`. Raises Refused: "undecodable" where there is
+    not exactly one whole frame header, "too_many_scans"."""
+    frame: Segment | None = None
+    scans, turned, adobe, tables, complete = 0, None, None, False, False
+    for segment in walk(data):
+        body = data[segment.body : segment.end] if segment.marker != SOS else b""
+        if 0xC0 <= segment.marker <= 0xCF and segment.marker not in _NOT_FRAMES:
+            if frame is not None or not _whole_frame(body):
+                raise refused(Reason.UNDECODABLE)
+            frame = segment
+        elif segment.marker == SOS:
+            scans += 1
+            if scans > max_scans:
+                raise refused(Reason.TOO_MANY_SCANS)
+        elif segment.marker == APP1 and turned is None and body[:6] == b"Exif\x00\x00":
+            turned = orientation(body[6:])
+        elif segment.marker == APP14 and adobe is None and _is_adobe(body):
+            adobe = body[11]
+        elif segment.marker == DHT:
+            tables = True
+        elif segment.marker == EOI:
+            complete = True
+    if frame is None:
+        raise refused(Reason.UNDECODABLE)
+    bits, height, width, components = struct.unpack_from(">BHHB", data, frame.body)
+    ids = data[frame.body + 6 : frame.body + 6 + 3 * components : 3]
+    return Facts(frame.marker, bits, width, height, ids, scans, turned or 1, adobe, tables, complete)
+
+
+def strip(data: bytes) -> bytes:
+    """The same picture, coded as it was, with nothing beside it: of APPn only JFIF's and Adobe's headers, without
+    a thumbnail; no comment; nothing before SOI, between segments, or after EOI. What is cut short stays cut short."""
+    kept: list[bytes] = []
+    jfif = adobe = False
+    for segment in walk(data):
+        if segment.marker == APP0 and not jfif and _is_jfif(data[segment.body : segment.end]):
+            # Rebuilt, not copied: a thumbnail may follow, and it would be a picture outside every cap.
+            kept.append(b"\xff\xe0\x00\x10" + data[segment.body : segment.body + 12] + b"\x00\x00")
+            jfif = True
+        elif segment.marker == APP14 and not adobe and _is_adobe(data[segment.body : segment.end]):
+            kept.append(b"\xff\xee\x00\x0e" + data[segment.body : segment.body + 12])
+            adobe = True
+        elif not 0xE0 <= segment.marker <= 0xEF and segment.marker != COM:
+            kept.append(data[segment.start : segment.end])
+    return b"".join(kept)
+
+
+def orientation(tiff: bytes) -> int:
+    """EXIF's tag 0x0112 in its first directory, 1 to 8; 1 where it is absent or makes no sense."""
+    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
+    if order is None:
+        return 1
+    try:
+        (first,) = struct.unpack_from(order + "L", tiff, 4)
+        (count,) = struct.unpack_from(order + "H", tiff, first)
+        for entry in range(first + 2, first + 2 + 12 * min(count, 256), 12):
+            tag, _kind, _count, value = struct.unpack_from(order + "HHLH", tiff, entry)
+            if tag == 0x0112:
+                return int(value) if 1 <= value <= 8 else 1
+    except struct.error:
+        return 1
+    return 1
+
+
+def _whole_frame(body: bytes) -> bool:
+    return len(body) >= 9 and body[5] in (1, 3, 4) and len(body) == 6 + 3 * body[5]
+
+
+def _is_jfif(body: bytes) -> bool:
+    return len(body) >= 14 and body[:5] == b"JFIF\x00"
+
+
+def _is_adobe(body: bytes) -> bool:
+    return len(body) >= 12 and body[:5] == b"Adobe"
