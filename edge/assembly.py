@@ -1,0 +1,141 @@
+"""The one assembler: joins the rooms into a node, and takes them apart in reverse order.
+
+Nothing is decided here. A task that fails takes the process with it; only the broker connection is retried in place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import Any
+
+from capture.dialects import dialect_named
+from capture.receive import Dialect, Receiver
+from capture.sources.guard import Limits as PushLimits
+from capture.sources.http_push import Listening, serve
+from compress.evidence import evidence
+from compress.inspect import Limits as ImageLimits
+from edge import keys, statusfile
+from edge.clock import Clock, cores
+from edge.errors import Misconfigured
+from edge.intake import Intake
+from edge.ledger import Ledger
+from edge.node import Node
+from edge.notify import Notifier
+from edge.read import Evidence, Read
+from edge.seal import sealer
+from edge.worker import LedgerThread
+from firmware_config.load import Loaded
+from firmware_config.model import Camera as CameraSettings
+from firmware_config.model import host_port
+
+
+@asynccontextmanager
+async def node(loaded: Loaded, notifier: Notifier) -> AsyncIterator[Node]:
+    """A running node, ready for its cameras; taken down in reverse order on leaving."""
+    settings, clock = loaded.settings, Clock()
+    settings.paths.runtime.mkdir(parents=True, exist_ok=True)
+    async with AsyncExitStack() as down:
+        thread = LedgerThread(
+            partial(_open_ledger, loaded, clock),
+            settings.ledger.group_commit_ms / 1000,
+            settings.ledger.group_commit_reads,
+        )
+        ledger = await thread.start()
+        down.push_async_callback(thread.stop)
+        pool = ThreadPoolExecutor(settings.compress.threads or max(1, cores() - 1), "image")
+        down.callback(pool.shutdown)
+        made = Node(loaded, clock, thread, ledger.session, ledger.epoch)
+        tasks = await down.enter_async_context(_stoppable())
+        tasks(_fatal(thread.failed))
+        tasks(made.link.run())
+        down.push_async_callback(made.last_words)
+        tasks(made.courier.run(made.link.up.wait, made.link.went_down.wait))
+        tasks(made.take_receipts())
+        tasks(made.reporter.run(made.link.up.wait))
+        made.intake = Intake(made.cameras, _fit(loaded, pool), thread.commit, made.health, made.courier.ring)
+        made.listening = await _listen(loaded, made, made.intake, clock)
+        down.push_async_callback(made.listening.close)
+        tasks(made.listening.failed())
+        for background in (made.probe_cameras(), made.write_down_refusals(), made.feed_watchdog(notifier)):
+            tasks(background)
+        await made.write_status(notifier)
+        down.callback(statusfile.remove, settings.paths.runtime)
+        tasks(made.report_locally(notifier))
+        notifier.ready()
+        try:
+            yield made
+        finally:
+            notifier.stopping()
+
+
+@asynccontextmanager
+async def _stoppable() -> AsyncIterator[Callable[[Any], None]]:
+    """A task group that ends its tasks when it is left. A failed one ends whoever is inside."""
+    running: list[asyncio.Task[Any]] = []
+    async with asyncio.TaskGroup() as group:
+        try:
+            yield lambda work: running.append(group.create_task(work))
+        finally:
+            for task in running:
+                task.cancel()
+
+
+async def _fatal(failed: asyncio.Future[None]) -> None:
+    await asyncio.shield(failed)
+
+
+def _open_ledger(loaded: Loaded, clock: Clock) -> Ledger:
+    settings = loaded.settings
+    return Ledger.open(
+        settings.paths.state,
+        node=settings.node.node,
+        signer=keys.load_signer(loaded.resolve(settings.keys.sign)),
+        sealer=sealer(settings.node.node, keys.load_seal_key(loaded.resolve(settings.keys.seal_to))),
+        clock=clock,
+        max_bytes=settings.ledger.max_bytes,
+        config_digest=loaded.digest,
+    )
+
+
+def _fit(loaded: Loaded, pool: ThreadPoolExecutor) -> Callable[[Read], Awaitable[Evidence]]:
+    limits = ImageLimits(
+        max_source_bytes=loaded.settings.capture.http_push.max_delivery_bytes,
+        max_source_pixels=loaded.settings.compress.max_source_pixels,
+    )
+
+    async def fit(read: Read) -> Evidence:
+        return await asyncio.get_running_loop().run_in_executor(pool, evidence, read, loaded.caps, limits)
+
+    return fit
+
+
+async def _listen(loaded: Loaded, made: Node, intake: Intake, clock: Clock) -> Listening:
+    push = loaded.settings.capture.http_push
+    dialects = {camera.id: dialect_of(camera) for camera in loaded.settings.cameras}
+    receiver = Receiver(made.cameras, dialects, intake.accept, intake.heard, intake.refused, in_hand=push.in_hand)
+    limits = PushLimits(
+        per_source=push.connections_per_source,
+        total=push.connections,
+        header_s=push.header_s,
+        request_s=push.total_s,
+        body_bytes=push.max_delivery_bytes,
+    )
+    try:
+        return await serve(host_port(push.listen), limits, receiver.receive, receiver.knows, clock.now)
+    except OSError as problem:
+        raise Misconfigured(
+            f"cannot listen for cameras: {problem.strerror}",
+            "check capture.http_push.listen, and what else listens there",
+        ) from problem
+
+
+def dialect_of(camera: CameraSettings) -> Dialect:
+    """The dialect a camera is configured with, with its mapping where it has one."""
+    if camera.mapping is None:
+        return dialect_named(camera.dialect)
+    scale = {"confidence_scale": str(camera.mapping.confidence_scale)}
+    return dialect_named(camera.dialect, camera.mapping.paths() | scale)

@@ -1,0 +1,163 @@
+"""`anpr-edge decode`: what the node makes of a captured delivery, and why it refuses one.
+
+A plate is printed only where a flag asks for it: `--plates`, or `--json`, whose form holds it. Either is logged.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from capture.delivery import Delivery
+from capture.dialects import DIALECTS, dialect_named, which
+from compress.inspect import inspect
+from edge.commands.output import json_argument, say, say_json
+from edge.errors import Refused
+from edge.read import Arrival, ClockState, Life, RawImage, RawRead, Received, SignOfLife, TimeSource
+from edge.vrm import normalise
+
+HELP = "what the node makes of a captured delivery"
+
+log = logging.getLogger(__name__)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    parser.add_argument("--dialect", choices=sorted(DIALECTS), help="without it, the first that recognises the bytes")
+    parser.add_argument("--content-type", default="", metavar="T", help="as the camera declared it")
+    parser.add_argument("--query", default="", metavar="Q", help="the query string it was sent with")
+    parser.add_argument(
+        "--zone", type=_zone, metavar="TZ", help="IANA zone of the camera's clock, where it declares none"
+    )
+    parser.add_argument("--received-at", type=_moment, metavar="T", help="when it arrived, ISO 8601 with a zone")
+    parser.add_argument("--plates", action="store_true", help="print plates, which is logged")
+    json_argument(parser)
+
+
+def _zone(text: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise argparse.ArgumentTypeError("an IANA time zone, such as Europe/London") from None
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("ISO 8601, such as 2026-01-31T12:00:00Z") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.plates or args.json:
+        log.warning("decode shows plates of %d files, as asked", len(args.files))
+    refused = 0
+    for file in args.files:
+        for heard in _decode(file, args):
+            refused += heard["kind"] == "refused"
+            if args.json:
+                say_json({"file": str(file), **heard})
+            else:
+                say(f"{file}: {_line(heard, args.plates)}")
+    return 65 if refused else 0
+
+
+def _decode(file: Path, args: argparse.Namespace) -> list[dict[str, Any]]:
+    try:
+        body = file.read_bytes()
+    except OSError as problem:
+        return [{"kind": "refused", "reason": "unreadable", "sentence": f"cannot be read: {problem.strerror}"}]
+    delivery = Delivery(_arrival(args.received_at), args.content_type, args.query, body)
+    names = [args.dialect] if args.dialect else which(delivery)
+    if not names:
+        return [{"kind": "refused", "reason": "unrecognised", "sentence": "no dialect recognises these bytes"}]
+    try:
+        things = dialect_named(names[0]).understand(delivery)
+    except Refused as refusal:
+        return [
+            {"kind": "refused", "reason": refusal.reason, "sentence": refusal.sentence, "dialect": names[0]},
+        ]
+    return [{"dialect": names[0], **_heard(thing, args)} for thing in things]
+
+
+def _arrival(received_at: datetime | None) -> Arrival:
+    utc_ms = round((received_at or datetime.now(UTC)).timestamp() * 1000)
+    return Arrival(Received(utc_ms, None, ClockState.UNKNOWN, 0, "none"), "127.0.0.1", "/")
+
+
+def _heard(thing: RawRead | SignOfLife, args: argparse.Namespace) -> dict[str, Any]:
+    if isinstance(thing, SignOfLife):
+        word = "heartbeat" if thing.life is Life.HEARTBEAT else "other event"
+        return {
+            "kind": "sign_of_life",
+            "what": thing.what,
+            "life": word,
+            "plate": None,
+            "plate_heard": "",
+            "confidence": None,
+            "captured_at": None,
+            "time_source": None,
+            "camera_identity": thing.camera_identity,
+            "direction": None,
+            "lane": None,
+            "country": None,
+            "vendor_id": None,
+            "revises": None,
+            "images": [],
+        }
+    moment, source = _placed(thing, args)
+    return {
+        "kind": "read",
+        "plate": normalise(thing.plate_heard),
+        "plate_heard": thing.plate_heard,
+        "confidence": thing.confidence,
+        "captured_at": moment,
+        "time_source": source,
+        "camera_identity": thing.camera_identity,
+        "direction": thing.direction.value if thing.direction else None,
+        "lane": thing.lane,
+        "country": thing.country,
+        "vendor_id": thing.vendor_id,
+        "revises": thing.revises,
+        "images": [_image(image) for image in thing.images],
+    }
+
+
+def _placed(read: RawRead, args: argparse.Namespace) -> tuple[str | None, str]:
+    """The read's time in UTC and where it comes from: its own offset, the zone given, or its arrival."""
+    moment: datetime | None = read.time
+    source = TimeSource.CAMERA_OFFSET
+    if moment is not None and moment.tzinfo is None:
+        source = TimeSource.CAMERA_ZONE
+        moment = moment.replace(tzinfo=args.zone) if args.zone else None
+    if moment is None:
+        source, moment = TimeSource.ARRIVAL, args.received_at
+    if moment is None:
+        return None, source.value
+    text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z").replace(".000Z", "Z"), source.value
+
+
+def _image(image: RawImage) -> dict[str, Any]:
+    shown: dict[str, Any] = {"role": image.role.value, "format": None, "bytes": len(image.data)}
+    try:
+        header = inspect(image.data)
+    except Refused as refusal:
+        return shown | {"width": None, "height": None, "refused": refusal.reason}
+    return shown | {"format": header.format.value, "width": header.width_px, "height": header.height_px}
+
+
+def _line(heard: dict[str, Any], plates: bool) -> str:
+    if heard["kind"] == "refused":
+        return f"refused ({heard['reason']}): {heard['sentence']}"
+    if heard["kind"] == "sign_of_life":
+        return f"{heard['dialect']}: {heard['life']} ({heard['what']})"
+    plate = (heard["plate"] or "unread") if plates else ("a plate" if heard["plate"] else "unread")
+    pictures = ", ".join(f"{i['role']} {i['width']}x{i['height']}" for i in heard["images"]) or "no pictures"
+    confidence = "no confidence" if heard["confidence"] is None else f"confidence {heard['confidence']}"
+    return f"{heard['dialect']}: read of {plate}, {confidence}, at {heard['captured_at'] or 'arrival'}; {pictures}"

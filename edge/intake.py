@@ -1,0 +1,98 @@
+"""The spine: the one way a read walks. Admit, fit, append, ring the bell, answer.
+
+What may not happen here: a "stored" before the commit, or a read that leaves no trace in the counts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from edge.admit import admit
+from edge.camera import Camera
+from edge.changes import Accept, Change, Enter
+from edge.errors import Refused, Unavailable
+from edge.health import CameraHealth
+from edge.read import Arrival, Evidence, Outcome, RawRead, Read, SignOfLife, Verdict
+
+
+@dataclass(slots=True)
+class Refusals:
+    """What was refused since it was last written down: counts by camera (or `unknown`) and reason."""
+
+    counts: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    def note(self, camera: str | None, reason: str) -> None:
+        self.counts[camera or "unknown", reason] += 1
+
+    def take(self) -> dict[str, dict[str, int]]:
+        taken: dict[str, dict[str, int]] = {}
+        for (camera, reason), count in sorted(self.counts.items()):
+            taken.setdefault(camera, {})[reason] = count
+        self.counts.clear()
+        return taken
+
+
+class Intake:
+    """Where every source's reads and signs of life come in, whatever they were carried by."""
+
+    def __init__(
+        self,
+        cameras: Sequence[Camera],
+        fit: Callable[[Read], Awaitable[Evidence]],
+        commit: Callable[[Change], Awaitable[int | Outcome]],
+        health: Mapping[str, CameraHealth],
+        ring: Callable[[], None],
+    ) -> None:
+        self._cameras = cameras
+        self._fit = fit
+        self._commit = commit
+        self._health = health
+        self._ring = ring
+        self.refusals = Refusals()
+
+    async def accept(self, raw: RawRead, arrival: Arrival) -> Verdict:
+        """What becomes of a read. Ends after the commit; the answer to the camera is made from it."""
+        try:
+            read = admit(raw, arrival, self._cameras)
+        except Refused as refused:
+            self.refused(refused.reason, arrival)
+            return Verdict(Outcome.REFUSED, refused.reason)
+        verdict = await self._store(read)
+        self._health[read.camera.id].read(verdict, read)
+        return verdict
+
+    async def _store(self, read: Read) -> Verdict:
+        if read.vrm is None and not read.camera.keep_unread:
+            return Verdict(Outcome.DROPPED)
+        try:
+            outcome = await self._commit(Accept(await self._fit(read)))
+        except Unavailable:
+            return Verdict(Outcome.LATER, "no_room")
+        assert isinstance(outcome, Outcome)
+        self._ring()
+        return Verdict(outcome)
+
+    def heard(self, life: SignOfLife, arrival: Arrival) -> None:
+        """A message that is not a read: answered, counted, dropped."""
+        for camera in self._at(arrival):
+            if camera.is_called(life.camera_identity):
+                self._health[camera.id].heard(arrival.received)
+
+    def refused(self, reason: str, arrival: Arrival) -> None:
+        """Something that was not kept, by its reason. Only cameras that are configured have names here."""
+        here = self._at(arrival)
+        self.refusals.note(here[0].id if len(here) == 1 else None, reason)
+        if len(here) == 1:
+            self._health[here[0].id].refused(reason)
+
+    def _at(self, arrival: Arrival) -> list[Camera]:
+        return [c for c in self._cameras if c.sends_from(arrival.address, arrival.path)]
+
+    async def write_down_refusals(self) -> None:
+        """The refusals since the last time, as an act: nothing is turned away without a trace."""
+        counts = self.refusals.take()
+        if counts:
+            await self._commit(Enter("refused", {"counts": counts}))
+            self._ring()

@@ -1,0 +1,259 @@
+"""A running node: its parts, and what it can say of itself. Built and taken down by `edge.assembly`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from capture.sources.http_push import Listening
+from edge import camera as edge_camera
+from edge import keys, statusfile
+from edge.admit import utc_day
+from edge.camera import AuthorisationState
+from edge.changes import Enter, Settle, Tier
+from edge.clock import Clock
+from edge.health import CameraHealth, camera_summary
+from edge.intake import Intake
+from edge.ledger import Ledger
+from edge.notify import Notifier
+from edge.probes.certificates import days_left
+from edge.probes.disk import disk
+from edge.probes.reach import answers
+from edge.read import Outcome, Record
+from edge.seal import sealer
+from edge.situation import Situation, status_line
+from edge.version import VERSION, software
+from edge.worker import LedgerThread
+from firmware_config.authorise import cameras as known_cameras
+from firmware_config.load import Loaded
+from firmware_config.model import host_port
+from uplink.courier import Courier, Terms
+from uplink.mqtt import BrokerAddress, MqttLink, Tls
+from uplink.reporter import Reporter
+from uplink.wire import Address, state_message
+
+STATUS_EVERY_S = 2.0
+REFUSALS_EVERY_S = 3600.0
+LAST_WORDS_S = 5.0
+
+
+class LedgerShelf:
+    """What the courier may ask of the ledger, through its thread."""
+
+    def __init__(self, thread: LedgerThread) -> None:
+        self._thread = thread
+
+    async def waiting(self, tier: Tier, after_row: int, until_row: int, limit: int) -> tuple[Record, ...]:
+        return await self._thread.ask(lambda ledger: ledger.waiting(tier, after_row, until_row, limit))
+
+    async def last_row(self) -> int:
+        return await self._thread.ask(lambda ledger: ledger.usage().last_row)
+
+    async def settle(self, settle: Settle) -> int | Outcome:
+        return await self._thread.commit(settle)
+
+
+class Node:
+    """A node of one configuration, from its ledger outwards. Made by `node`, which also takes it down."""
+
+    def __init__(self, loaded: Loaded, clock: Clock, thread: LedgerThread, session: int, epoch: bytes) -> None:
+        settings = loaded.settings
+        self._loaded = loaded
+        self._clock = clock
+        self._thread = thread
+        self.session = session
+        self._began_s = clock.mono_s()
+        self.cameras = known_cameras(settings)
+        self.health = {
+            camera.id: CameraHealth(camera.id, camera.silent_after_s, clock.now().mono_ns)
+            for camera in settings.cameras
+        }
+        self.address = Address(settings.node.operator, settings.node.site, settings.node.node)
+        self.link = _link(loaded, self.address, session, self._received)
+        verifier = settings.keys.receipts_from
+        store_keys = [keys.load_verifier(loaded.resolve(verifier))] if verifier is not None else []
+        self.courier = Courier(
+            LedgerShelf(thread),
+            self.link,
+            self.address,
+            {key.kid: key for key in store_keys},
+            _terms(loaded),
+            clock.mono_s,
+        )
+        self.reporter = Reporter(
+            self.link,
+            self.address,
+            session,
+            _birth(loaded, session, epoch, self.cameras),
+            self.situation,
+            self._checkpoint,
+            settings.health.heartbeat_s,
+            clock.mono_s,
+        )
+        self._receipts: asyncio.Queue[bytes] = asyncio.Queue(1000)
+        self._turned_away: Counter[str] = Counter()
+        self.listening: Listening | None = None
+        self.intake: Intake | None = None
+
+    def _received(self, _topic: str, payload: bytes) -> None:
+        """Receipts are the only thing subscribed to. One too many is dropped: the store says it again."""
+        if not self._receipts.full():
+            self._receipts.put_nowait(payload)
+
+    async def take_receipts(self) -> None:
+        while True:
+            await self.courier.receipt(await self._receipts.get())
+
+    async def _checkpoint(self) -> bytes:
+        return await self._thread.ask(Ledger.checkpoint)
+
+    async def situation(self) -> Situation:
+        """How the node is at this moment."""
+        settings, now = self._loaded.settings, self._clock.now()
+        usage = await self._thread.ask(Ledger.usage)
+        today, certificate = utc_day(now.utc_ms), settings.uplink.certificate
+        authorised = {
+            camera.id: camera.authorisation.state(today) is AuthorisationState.AUTHORISED for camera in self.cameras
+        }
+        receipt_s = self.courier.last_receipt_s
+        return Situation(
+            at_ms=now.utc_ms,
+            session=self.session,
+            uptime_s=int(self._clock.mono_s() - self._began_s),
+            boot_id=now.boot_id,
+            version=VERSION,
+            config_digest=self._loaded.digest,
+            clock=self._clock.quality(),
+            usage=usage,
+            disk_free_bytes=disk(settings.paths.state).free_bytes,
+            certificate_days=days_left(self._loaded.resolve(certificate) if certificate else None, now.utc_ms),
+            uplink_up=self.link.up.is_set(),
+            uplink_problem=self.link.last_problem,
+            uplink={**self.courier.counts, "connects": self.link.connects},
+            receipt_age_s=None if receipt_s is None else int(self._clock.mono_s() - receipt_s),
+            acknowledge=settings.uplink.acknowledge,
+            cameras={name: each.report(now.mono_ns, authorised[name]) for name, each in self.health.items()},
+            camera_states=camera_summary(list(self.health.values()), now.mono_ns),
+            authorisation_days={camera.id: camera.authorisation.days_left(today) for camera in self.cameras},
+        )
+
+    async def report_locally(self, notifier: Notifier) -> None:
+        """Keep `status.json` and systemd's line true."""
+        while True:
+            await self.write_status(notifier)
+            await asyncio.sleep(STATUS_EVERY_S)
+
+    async def write_status(self, notifier: Notifier) -> None:
+        assert self.listening is not None
+        now = await self.situation()
+        notifier.status(status_line(now))
+        statusfile.write(self._loaded.settings.paths.runtime, now, self._refused(), self.listening.port)
+
+    def _refused(self) -> dict[str, int]:
+        assert self.listening is not None
+        by_reason = Counter(self.listening.counts())
+        for each in self.health.values():
+            by_reason.update(each.reasons)
+        return dict(by_reason)
+
+    async def feed_watchdog(self, notifier: Notifier) -> None:
+        """Only after a trip through this loop and the ledger thread: a timer alone would prove nothing."""
+        if notifier.watchdog_s is None:
+            return
+        while True:
+            await self._thread.ask(Ledger.ping)
+            notifier.alive()
+            await asyncio.sleep(notifier.watchdog_s / 3)
+
+    async def probe_cameras(self) -> None:
+        """Ask each camera that has a probe address whether it answers."""
+        asked = [(camera.id, host_port(camera.probe)) for camera in self._loaded.settings.cameras if camera.probe]
+        while asked:
+            found = await asyncio.gather(*(answers(host, port) for _, (host, port) in asked))
+            for (name, _), reachable in zip(asked, found, strict=True):
+                self.health[name].reachable = reachable
+            await asyncio.sleep(self._loaded.settings.health.heartbeat_s)
+
+    async def write_down_refusals(self) -> None:
+        while True:
+            await asyncio.sleep(REFUSALS_EVERY_S)
+            await self.enter_refusals()
+
+    async def enter_refusals(self) -> None:
+        """What was turned away since the last time, at the door and in the intake, as one act."""
+        assert self.listening is not None
+        assert self.intake is not None
+        now = Counter(self.listening.counts())
+        for reason, count in (now - self._turned_away).items():
+            self.intake.refusals.counts["unknown", reason] += count
+        self._turned_away = now
+        await self.intake.write_down_refusals()
+
+    async def last_words(self) -> None:
+        """The acts of stopping, and the state; within a bound, for the broker may be away."""
+        await self.enter_refusals()
+        await self._thread.commit(Enter("stopped", {}))
+        self.courier.ring()
+        try:
+            async with asyncio.timeout(LAST_WORDS_S):
+                await self.reporter.say_stopped(self._clock.now().utc_ms)
+        except TimeoutError:
+            return
+
+
+def _link(loaded: Loaded, address: Address, session: int, received: Callable[[str, bytes], None]) -> MqttLink:
+    uplink = loaded.settings.uplink
+    host, port = host_port(uplink.broker)
+    broker = BrokerAddress(host, port, tls_of(loaded), uplink.protocol, uplink.keepalive_s, client_id(loaded))
+    will = state_message(address, "lost", session, None)
+    return MqttLink(broker, will, [address.topic("receipt")], received)
+
+
+def client_id(loaded: Loaded) -> str:
+    """The node's name at the broker."""
+    return f"anpr-edge-{loaded.settings.node.operator}-{loaded.settings.node.node}"
+
+
+def tls_of(loaded: Loaded) -> Tls | None:
+    uplink = loaded.settings.uplink
+    if not uplink.tls or uplink.ca is None or uplink.certificate is None or uplink.key is None:
+        return None
+    return Tls(loaded.resolve(uplink.ca), loaded.resolve(uplink.certificate), loaded.resolve(uplink.key))
+
+
+def _terms(loaded: Loaded) -> Terms:
+    uplink = loaded.settings.uplink
+    return Terms(
+        window_bytes=uplink.window_bytes,
+        backlog_share_percent=uplink.backlog_share_percent,
+        receipt_timeout_s=uplink.receipt_timeout_s,
+        broker_is_enough=uplink.acknowledge == "broker",
+        rate_bytes_per_s=uplink.rate_bytes_per_s,
+    )
+
+
+def _birth(loaded: Loaded, session: int, epoch: bytes, known: tuple[edge_camera.Camera, ...]) -> dict[str, Any]:
+    """The birth of wire.md 3.2, less its time."""
+    settings = loaded.settings
+    seal_key = keys.load_seal_key(loaded.resolve(settings.keys.seal_to))
+    return {
+        "v": 1,
+        "session": session,
+        "epoch": epoch.hex(),
+        "software": software(),
+        "config": {"digest": loaded.digest, "serial": 0},
+        "profile": settings.compress.profile,
+        "cameras": [
+            {"id": camera.id, "authorisation": camera.authorisation.reference, "dialect": camera.dialect}
+            for camera in known
+        ],
+        "keys": {
+            "sign": keys.load_signer(loaded.resolve(settings.keys.sign)).kid.hex(),
+            "seal_to": sealer(settings.node.node, seal_key).kid.hex(),
+        },
+        "schemas": {"record": 1, "receipt": 1, "checkpoint": 1},
+        "acknowledge": settings.uplink.acknowledge,
+        "interval_s": settings.health.heartbeat_s,
+    }

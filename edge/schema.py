@@ -1,0 +1,150 @@
+"""The ledger's file: its tables, its settings, and how it is opened.
+
+What may not happen here: an older SQLite writing to it, a setting weaker than the durability that is promised, or two
+SQLite libraries holding the file at once (their locks would undo each other).
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+import apsw
+from sqlite_utils import Database, Migrations
+
+from edge.errors import Misconfigured, StorageFailed
+
+FILE = "ledger.sqlite3"
+VERSION = 1
+PAGE_BYTES = 4096  # larger pages write more: 2.67x at 4 kB, 3.26x at 8 kB (security.md 3.2)
+RESERVE_PAGES = 256  # kept from reads, so that acts and deletions still fit when reads no longer do
+OLDEST_SQLITE = (3, 51, 3)  # first with the WAL-reset corruption fixed (sqlite.org/wal.html)
+
+migrations = Migrations("anpr-edge-ledger")
+
+
+@migrations()
+def tables(db: Database) -> None:
+    """`row` is session << 40 | seq: it grows over the node's whole life and is never given twice."""
+    for statement in (
+        """CREATE TABLE epochs (
+            session INTEGER PRIMARY KEY, epoch BLOB NOT NULL, seq INTEGER NOT NULL, head BLOB NOT NULL,
+            reads INTEGER NOT NULL, overviews INTEGER NOT NULL, acts INTEGER NOT NULL, started_ms INTEGER NOT NULL
+        ) STRICT""",
+        """CREATE TABLE records (
+            row INTEGER PRIMARY KEY, kind TEXT NOT NULL, tier INTEGER NOT NULL, state INTEGER NOT NULL, code TEXT,
+            received_ms INTEGER NOT NULL, size INTEGER NOT NULL, digest BLOB NOT NULL, head BLOB NOT NULL,
+            data BLOB NOT NULL
+        ) STRICT""",
+        "CREATE INDEX waiting ON records (tier, row) WHERE state = 0",
+        """CREATE TABLE totals (
+            one INTEGER PRIMARY KEY CHECK (one = 1), waiting INTEGER NOT NULL, waiting_bytes INTEGER NOT NULL,
+            refused INTEGER NOT NULL, damaged INTEGER NOT NULL
+        ) STRICT""",
+        "INSERT INTO totals VALUES (1, 0, 0, 0, 0)",
+        "CREATE TABLE seen (key BLOB PRIMARY KEY, at_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+        "CREATE INDEX seen_at ON seen (at_ms)",
+        f"PRAGMA user_version = {VERSION}",
+    ):
+        db.execute(statement)
+
+
+def require_sqlite() -> str:
+    """The version of the SQLite that writes, or `Misconfigured` where it is one that can corrupt a WAL."""
+    version = apsw.sqlite_lib_version()
+    if tuple(int(part) for part in version.split(".")[:3]) < OLDEST_SQLITE:
+        raise Misconfigured(
+            f"SQLite {version} is too old for the ledger: it can corrupt a write-ahead log",
+            "install apsw 3.51.3 or newer from its wheel, which brings its own SQLite",
+        )
+    return version
+
+
+def open_writer(state: Path, max_bytes: int) -> apsw.Connection:
+    """The one connection that writes. Makes and migrates the file where needed."""
+    require_sqlite()
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = state / FILE
+    fresh = not path.exists()
+    if fresh:
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+    try:
+        if _version(path) < VERSION:
+            _migrate(path)
+        connection = apsw.Connection(str(path))
+        _settle_in(connection, max_bytes)
+    except (apsw.Error, sqlite3.Error) as problem:
+        raise StorageFailed(
+            f"the ledger {FILE} cannot be opened: {type(problem).__name__}",
+            "look at the disk first (anpr-edge doctor disk); never delete the file: it holds evidence",
+        ) from problem
+    if fresh:
+        sync_directory(state)
+    return connection
+
+
+def _settle_in(connection: apsw.Connection, max_bytes: int) -> None:
+    """Settings and reasons: security.md 3.2. FULL in WAL mode lost nothing in 6,800 simulated power cuts."""
+    connection.set_busy_timeout(5000)
+    for setting in (
+        "locking_mode = NORMAL",
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "secure_delete = OFF",  # rows are sealed; on, it writes half as much again
+        "journal_size_limit = 8388608",
+        "wal_autocheckpoint = 1000",
+        f"max_page_count = {max_bytes // PAGE_BYTES + RESERVE_PAGES}",
+        "foreign_keys = ON",
+        "trusted_schema = OFF",
+        "cell_size_check = ON",
+        "mmap_size = 0",
+        "temp_store = MEMORY",
+    ):
+        connection.pragma(*[part.strip() for part in setting.split("=")])
+    if connection.pragma("journal_mode") != "wal" or connection.pragma("synchronous") != 2:
+        raise StorageFailed("the ledger's file system does not take a write-ahead log", "use ext4 on a local disk")
+
+
+def _version(path: Path) -> int:
+    connection = apsw.Connection(str(path))
+    try:
+        version = connection.pragma("user_version")
+    finally:
+        connection.close()
+    if not isinstance(version, int) or version > VERSION:
+        raise Misconfigured(
+            f"the ledger is of format {version}, newer than this program's {VERSION}",
+            "run the newer program; a ledger is never turned back",
+        )
+    return version
+
+
+def _migrate(path: Path) -> None:
+    """By sqlite-utils, over the standard library's SQLite, closed again before the writer opens."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        connection.execute("PRAGMA synchronous = EXTRA")
+        migrations.apply(Database(connection))
+    finally:
+        connection.close()
+
+
+def sync_directory(folder: Path) -> None:
+    """Make a file's name as durable as its bytes (without it, 193 of 300 cuts rolled a rename back)."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def open_reader(state: Path) -> Database:
+    """The ledger for reports, reading only, in a process of its own."""
+    path = state / FILE
+    if not path.exists():
+        raise Misconfigured(f"there is no ledger in {state}", "start the service once, or name its state folder")
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    return Database(connection)

@@ -1,0 +1,174 @@
+"""One moment of the node as numbers and words: what heartbeat, status and alerts are made from. Pure.
+
+No plate, image, key or address has a field here, so none can leak from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from edge.changes import Usage
+from edge.clock import ClockQuality
+from edge.read import ClockState
+
+BUFFER_POOR, BUFFER_BAD = 0.5, 0.8  # share of the ledger's room; at 1.0 cameras are told "later"
+DISK_BAD_BYTES = 200_000_000
+CERTIFICATE_POOR_DAYS, CERTIFICATE_BAD_DAYS = 30, 7
+AUTHORISATION_POOR_DAYS = 30
+SKEW_POOR_MS = 10_000  # the only statutory UK figure found (SI 2022/71, another regime)
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    at_ms: int
+    session: int
+    uptime_s: int
+    boot_id: str
+    version: str
+    config_digest: str
+    clock: ClockQuality
+    usage: Usage
+    disk_free_bytes: int
+    certificate_days: int | None
+    uplink_up: bool
+    uplink_problem: str
+    uplink: Mapping[str, int]
+    receipt_age_s: int | None
+    acknowledge: str
+    cameras: Mapping[str, Mapping[str, Any]]
+    camera_states: Mapping[str, int]
+    authorisation_days: Mapping[str, int]
+
+    def oldest_age_s(self) -> int | None:
+        oldest_ms = self.usage.oldest_ms
+        return None if oldest_ms is None else max(0, (self.at_ms - oldest_ms) // 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Something that is wrong now. `camera` is None for the node's own."""
+
+    code: str
+    level: str
+    sentence: str
+    hint: str
+    camera: str | None = None
+
+    def topic(self) -> str:
+        return f"alert/{self.code}" + (f"/{self.camera}" if self.camera else "")
+
+
+def alerts(now: Situation) -> tuple[Alert, ...]:
+    """Everything that is wrong at this moment, worst first."""
+    found = [*_node_alerts(now), *(a for camera in now.cameras for a in _camera_alerts(now, camera))]
+    return tuple(sorted(found, key=lambda a: (a.level != "bad", a.code, a.camera or "")))
+
+
+def _node_alerts(now: Situation) -> list[Alert]:
+    found = []
+    if now.clock.state is not ClockState.SYNCHRONISED:
+        found.append(
+            Alert("clock", "poor", f"the node's clock is {now.clock.state.value}", "see docs/field-guide.md#clock")
+        )
+    share = now.usage.used_bytes / now.usage.max_bytes
+    if share >= BUFFER_POOR:
+        level = "bad" if share >= BUFFER_BAD else "poor"
+        sentence = f"the ledger is {share:.0%} full"
+        found.append(Alert("buffer", level, sentence, "see why records do not leave: docs/field-guide.md#uplink"))
+    if now.usage.damaged:
+        sentence = f"{now.usage.damaged} records in the ledger are not what was written"
+        found.append(Alert("damaged", "bad", sentence, "keep the file; see docs/field-guide.md#damaged"))
+    if now.usage.refused:
+        sentence = f"the store refused {now.usage.refused} records"
+        found.append(Alert("refused-by-store", "bad", sentence, "see docs/field-guide.md#refused-by-store"))
+    if now.disk_free_bytes < DISK_BAD_BYTES:
+        sentence = f"{now.disk_free_bytes // 1_000_000} MB are left on the disk"
+        found.append(Alert("disk", "bad", sentence, "see docs/field-guide.md#disk"))
+    days = now.certificate_days
+    if days is not None and days < CERTIFICATE_POOR_DAYS:
+        level = "bad" if days < CERTIFICATE_BAD_DAYS else "poor"
+        found.append(Alert("certificate", level, f"the uplink's certificate ends in {days} days", "renew it"))
+    return found
+
+
+def _camera_alerts(now: Situation, camera: str) -> list[Alert]:
+    report, found = now.cameras[camera], []
+    if report["state"] == "down":
+        found.append(Alert("camera-down", "bad", "the camera does not answer", "power, cable, address", camera))
+    if report["state"] == "silent":
+        hint = "see docs/field-guide.md#camera-silent"
+        found.append(
+            Alert("camera-silent", "bad", "the camera answers or is not asked, and delivers nothing", hint, camera)
+        )
+    if not report["authorised"]:
+        hint = "nothing of it is kept until a new authorisation stands in cameras.d"
+        found.append(Alert("authorisation", "bad", "the camera is not authorised now", hint, camera))
+    elif now.authorisation_days[camera] < AUTHORISATION_POOR_DAYS:
+        sentence = f"the camera's authorisation ends in {now.authorisation_days[camera]} days"
+        found.append(Alert("authorisation", "poor", sentence, "have it renewed, or take the camera down", camera))
+    skew_ms = report["clock_skew_ms"]
+    if skew_ms is not None and abs(skew_ms) > SKEW_POOR_MS:
+        sentence = f"the camera's clock is {abs(skew_ms) // 1000} s {'ahead' if skew_ms > 0 else 'behind'}"
+        found.append(Alert("camera-clock", "poor", sentence, "set the camera's clock and zone", camera))
+    return found
+
+
+def heartbeat(now: Situation, seq: int, interval_s: int) -> dict[str, Any]:
+    """The heartbeat of wire.md 3.3, less its checkpoint."""
+    return {
+        "seq": seq,
+        "interval_s": interval_s,
+        "session": now.session,
+        "boot_id": now.boot_id,
+        "uptime_s": now.uptime_s,
+        "at_ms": now.at_ms,
+        "clock": {"state": now.clock.state.value, "bound_ms": now.clock.bound_ms},
+        "buffer": {
+            "records": now.usage.waiting,
+            "bytes": now.usage.waiting_bytes,
+            "oldest_age_s": now.oldest_age_s(),
+        },
+        "cameras": dict(now.camera_states),
+        "disk": {"free_bytes": now.disk_free_bytes},
+        "certificate_days": now.certificate_days,
+        "alerts": sorted({alert.code for alert in alerts(now)}),
+        "config": now.config_digest.removeprefix("sha256:")[:16],
+        "version": now.version,
+        "acknowledge": now.acknowledge,
+    }
+
+
+def health_groups(now: Situation) -> dict[str, dict[str, Any]]:
+    """The `health/<group>` messages of wire.md 3.4, less their time."""
+    usage = now.usage
+    return {
+        "clock": {"state": now.clock.state.value, "bound_ms": now.clock.bound_ms},
+        "buffer": {
+            "records": usage.waiting,
+            "bytes": usage.waiting_bytes,
+            "used_bytes": usage.used_bytes,
+            "max_bytes": usage.max_bytes,
+            "refused": usage.refused,
+            "damaged": usage.damaged,
+        },
+        "disk": {"free_bytes": now.disk_free_bytes},
+        "certificates": {"uplink_days": now.certificate_days},
+        "uplink": {"up": now.uplink_up, "receipt_age_s": now.receipt_age_s, **now.uplink},
+    }
+
+
+def status_line(now: Situation) -> str:
+    """One true line for `systemctl status` and the top of `anpr-edge status`."""
+    found = alerts(now)
+    up, total = now.camera_states["up"], len(now.cameras)
+    return (
+        f"{state(now)}; cameras {up}/{total} delivering; buffer {now.usage.waiting} records;"
+        f" clock {now.clock.state.value}; uplink {'up' if now.uplink_up else 'down'}"
+        + (f"; alerts: {', '.join(sorted({a.code for a in found}))}" if found else "")
+    )
+
+
+def state(now: Situation) -> str:
+    return "degraded" if any(alert.level == "bad" for alert in alerts(now)) else "ready"

@@ -1,0 +1,69 @@
+"""The service's last word about itself, in the runtime folder: numbers and words, for `anpr-edge status` and `doctor`.
+
+On tmpfs under systemd, so it costs the card nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from edge.situation import Situation, alerts, state, status_line
+
+FILE = "status.json"
+
+
+def write(runtime: Path, now: Situation, refused: dict[str, int], port: int) -> None:
+    """Replace the file whole; a reader never sees half of it."""
+    content = status(now) | {"refused": refused, "listening_port": port, "pid": os.getpid()}
+    temporary = runtime / (FILE + ".new")
+    temporary.write_text(json.dumps(content), encoding="utf-8")
+    temporary.replace(runtime / FILE)
+
+
+def status(now: Situation) -> dict[str, Any]:
+    usage = now.usage
+    return {
+        "state": state(now),
+        "line": status_line(now),
+        "at_ms": now.at_ms,
+        "session": now.session,
+        "uptime_s": now.uptime_s,
+        "version": now.version,
+        "config": now.config_digest,
+        "clock": {"state": now.clock.state.value, "bound_ms": now.clock.bound_ms},
+        "buffer": {
+            "records": usage.waiting,
+            "bytes": usage.waiting_bytes,
+            "oldest_age_s": now.oldest_age_s(),
+            "used_bytes": usage.used_bytes,
+            "max_bytes": usage.max_bytes,
+            "refused": usage.refused,
+            "damaged": usage.damaged,
+        },
+        "uplink": {
+            "up": now.uplink_up,
+            "problem": now.uplink_problem,
+            "receipt_age_s": now.receipt_age_s,
+            "acknowledge": now.acknowledge,
+            "counts": dict(now.uplink),
+        },
+        "cameras": {name: dict(report) for name, report in now.cameras.items()},
+        "alerts": [asdict(alert) for alert in alerts(now)],
+    }
+
+
+def read(runtime: Path) -> dict[str, Any] | None:
+    """The last status, or None where the service has never run or its runtime folder is gone."""
+    try:
+        content = json.loads((runtime / FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def remove(runtime: Path) -> None:
+    (runtime / FILE).unlink(missing_ok=True)

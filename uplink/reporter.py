@@ -1,0 +1,122 @@
+"""Says how the node is: birth, state, heartbeat with checkpoint, health, alerts. Never a plate.
+
+Heartbeats do not wait behind reads: they go straight to the transport, and the window leaves them room.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from edge.situation import Alert, Situation, alerts, health_groups, heartbeat, state
+from uplink.transport import Disconnected, Message, NotTaken, Transport
+from uplink.wire import Address, cleared, heartbeat_message, json_message, state_message
+
+HEALTH_EVERY_S = 3600.0
+
+
+@dataclass(slots=True)
+class _Told:
+    """What was last published of one health topic, and when."""
+
+    content: str
+    at_s: float
+
+
+class Reporter:
+    """One per node. `connected` at each coming up of the link; `beat` at each interval."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        address: Address,
+        session: int,
+        birth: Mapping[str, Any],
+        situation: Callable[[], Awaitable[Situation]],
+        checkpoint: Callable[[], Awaitable[bytes]],
+        interval_s: int,
+        mono_s: Callable[[], float],
+    ) -> None:
+        self._transport = transport
+        self._address = address
+        self._session = session
+        self._birth = birth
+        self._situation = situation
+        self._checkpoint = checkpoint
+        self._interval_s = interval_s
+        self._mono_s = mono_s
+        self._told: dict[str, _Told] = {}
+        self._standing: dict[str, tuple[Alert, int]] = {}
+        self._seq = 0
+        self._last_state = ""
+
+    async def run(self, wait_up: Callable[[], Awaitable[object]]) -> None:
+        """Report from each coming up of the link, at every interval; until cancelled."""
+        while True:
+            await wait_up()
+            try:
+                await self._connected()
+                while True:
+                    await self._beat()
+                    await asyncio.sleep(self._interval_s)
+            except Disconnected:
+                continue
+
+    async def say_stopped(self, at_ms: int) -> None:
+        """A clean stop, as the last word: `lost` comes only from the broker."""
+        try:
+            await self._transport.publish(state_message(self._address, "stopped", self._session, at_ms))
+        except (Disconnected, NotTaken):
+            return
+
+    async def _connected(self) -> None:
+        now = await self._situation()
+        self._told.clear()
+        await self._say(state_message(self._address, "init", self._session, now.at_ms))
+        await self._say(json_message(self._address, "birth", {**self._birth, "at_ms": now.at_ms}, retain=True))
+        self._last_state = ""
+
+    async def _beat(self) -> None:
+        now = await self._situation()
+        if (word := state(now)) != self._last_state:
+            await self._say(state_message(self._address, word, self._session, now.at_ms))
+            self._last_state = word
+        self._seq += 1
+        content = heartbeat(now, self._seq, self._interval_s)
+        await self._say(heartbeat_message(self._address, content, await self._checkpoint(), self._interval_s))
+        await self._say_alerts(now)
+        for group, health in health_groups(now).items():
+            await self._say_health(f"health/{group}", health, now.at_ms)
+        for camera, report in now.cameras.items():
+            await self._say_health(f"health/camera/{camera}", report, now.at_ms)
+
+    async def _say_alerts(self, now: Situation) -> None:
+        current = {alert.topic(): alert for alert in alerts(now)}
+        for topic in self._standing.keys() - current.keys():
+            await self._say(cleared(self._address, topic))
+            del self._standing[topic]
+        for topic, alert in current.items():
+            before = self._standing.get(topic)
+            since_ms = before[1] if before else now.at_ms
+            if before is None or before[0].level != alert.level:
+                content = {"level": alert.level, "since_ms": since_ms, "sentence": alert.sentence, "hint": alert.hint}
+                await self._say(json_message(self._address, topic, content, retain=True))
+            self._standing[topic] = (alert, since_ms)
+
+    async def _say_health(self, topic: str, content: Mapping[str, Any], at_ms: int) -> None:
+        """On change of a word or a truth, and hourly: a number that moves is no news by itself."""
+        gist = json.dumps({k: v for k, v in content.items() if isinstance(v, str | bool)}, sort_keys=True)
+        told = self._told.get(topic)
+        if told is None or told.content != gist or self._mono_s() - told.at_s >= HEALTH_EVERY_S:
+            await self._say(json_message(self._address, topic, {**content, "at_ms": at_ms}, retain=True))
+            self._told[topic] = _Told(gist, self._mono_s())
+
+    async def _say(self, message: Message) -> None:
+        """Publish; a broker that refuses a report must not keep the others from being made."""
+        try:
+            await self._transport.publish(message)
+        except NotTaken:
+            return
