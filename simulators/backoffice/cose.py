@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import cbor2
 from cryptography.exceptions import InvalidSignature
@@ -69,6 +69,26 @@ def encode(value: object) -> bytes:
 
 def verify(message: bytes, content: Content, find: Callable[[bytes], Verifier | None]) -> Verified | None:
     """Give signer and payload of a good signature, or None. Never raises for hostile bytes."""
+    parts = _parts(message)
+    if parts is None:
+        return None
+    header, protected, payload, signature = parts
+    verifier = find(header[4])
+    if verifier is None or header[1] != verifier.alg or header[3] != content.value:
+        return None
+    if not _holds(verifier, signature, _to_be_signed(protected, payload)):
+        return None
+    return Verified(signer=verifier.signer, payload=payload)
+
+
+def names_unknown_key(message: bytes, find: Callable[[bytes], Verifier | None]) -> bool:
+    """Whether a message is of the right form and only its key is not known here: it may be tomorrow."""
+    parts = _parts(message)
+    return parts is not None and find(parts[0][4]) is None
+
+
+def _parts(message: bytes) -> tuple[dict[int, Any], bytes, bytes, bytes] | None:
+    """Header, protected bytes, payload and signature of a message of the right form."""
     try:
         outer = strict_cbor.decode(message)
         if not isinstance(outer, strict_cbor.Sign1) or not _SIGN1(outer.value):
@@ -79,12 +99,7 @@ def verify(message: bytes, content: Content, find: Callable[[bytes], Verifier | 
         return None
     if not isinstance(header, dict) or header.keys() != {1, 3, 4} or not shapes.KID(header[4]):
         return None
-    verifier = find(header[4])
-    if verifier is None or header[1] != verifier.alg or header[3] != content.value:
-        return None
-    if not _holds(verifier, signature, _to_be_signed(protected, payload)):
-        return None
-    return Verified(signer=verifier.signer, payload=payload)
+    return header, protected, payload, signature
 
 
 def sign(payload: bytes, content: Content, key: Ed25519PrivateKey) -> bytes:

@@ -57,7 +57,7 @@ class Figures:
             **totals,
             "refused": refused,
             "over_cap": refused.get("over_cap", 0),
-            "unverified": refused.get("unverified", 0),
+            "unverified": refused.get("unverified", 0) + refused.get("unknown_key", 0),
             "dropped": self._intake.dropped,
             "latency_ms": _percentiles(self._intake.latencies_ms()),
             "nodes": nodes,

@@ -147,7 +147,7 @@ class Intake:
     def _refuse(self, topic: Topic, refused: Refused, payload: bytes) -> None:
         digest = hashlib.sha256(payload).digest()
         self._store.note_refusal(topic.route.node, refused.epoch, refused.seq, refused.code, digest, now_ms())
-        if refused.epoch is not None and refused.seq is not None:
+        if refused.epoch is not None and refused.seq is not None and refused.code is not Code.UNKNOWN_KEY:
             self._owed.refused(topic.route, refused.epoch, refused.seq, refused.code)
 
     def _notice(self, topic: Topic, payload: bytes) -> None:

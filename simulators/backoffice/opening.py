@@ -24,7 +24,9 @@ _SEAL_LABEL: Final = "anpr-seal-v1"
 
 
 class Code(StrEnum):
-    """Why a record is refused (docs/wire.md, 5)."""
+    """Why a record is refused (docs/wire.md, 5). `UNKNOWN_KEY` is counted and never answered: the key may come yet."""
+
+    UNKNOWN_KEY = "unknown_key"
 
     UNOPENED = "unopened"
     UNVERIFIED = "unverified"
@@ -107,12 +109,14 @@ def open_record(
     outside: Outside, kid: bytes, key: X25519PrivateKey, find: Callable[[bytes], cose.Verifier | None]
 ) -> Record | Refused:
     """Open with the store's key (whose identity is `kid`), verify with a node's, and hold inside against outside."""
-    signed = _unseal(outside, kid, key)
+    if outside.kid != kid:
+        return _refuse(outside, Code.UNKNOWN_KEY)
+    signed = _unseal(outside, key)
     if signed is None:
         return _refuse(outside, Code.UNOPENED)
     verified = cose.verify(signed, cose.Content.RECORD, find)
     if verified is None:
-        return _refuse(outside, Code.UNVERIFIED)
+        return _refuse(outside, Code.UNKNOWN_KEY if cose.names_unknown_key(signed, find) else Code.UNVERIFIED)
     inner = _shaped(verified.payload, shapes.RECORD)
     if inner is None:
         return _refuse(outside, Code.MALFORMED)
@@ -150,9 +154,7 @@ def _refuse(outside: Outside, code: Code) -> Refused:
     return Refused(code, outside.epoch, outside.seq)
 
 
-def _unseal(outside: Outside, kid: bytes, key: X25519PrivateKey) -> bytes | None:
-    if outside.kid != kid:
-        return None
+def _unseal(outside: Outside, key: X25519PrivateKey) -> bytes | None:
     info = cose.encode([_SEAL_LABEL, outside.node, outside.epoch, outside.seq, outside.kind, outside.kid])
     try:
         return _SUITE.decrypt(outside.ct, key, info=info)

@@ -54,7 +54,8 @@ def kid_of(key: Ed25519PublicKey | X25519PublicKey) -> bytes:
 class Node:
     """Makes sealed reads of one epoch, chained."""
 
-    def __init__(self, key: Ed25519PrivateKey, store: X25519PublicKey) -> None:
+    def __init__(self, key: Ed25519PrivateKey, store: X25519PublicKey, kid: bytes | None = None) -> None:
+        self.kid = kid or kid_of(key.public_key())
         self.key, self.store, self.epoch = key, store, bytes([0, 0, 0, 1]) + os.urandom(8)
         self.seq, self.head = 0, bytes(32)
 
@@ -69,7 +70,7 @@ class Node:
             "received": {"utc_ms": now_ms, "bound_ms": 9, "clock": "unknown", "mono_ns": 1, "boot_id": "b"},
             "body": _body(f"v-{self.seq}"),
         }
-        protected = dumps({1: -8, 3: "application/anpr-record+cbor", 4: kid_of(self.key.public_key())})
+        protected = dumps({1: -8, 3: "application/anpr-record+cbor", 4: self.kid})
         signature = self.key.sign(dumps(["Signature1", protected, b"", dumps(inner)]))
         signed = dumps(cbor2.CBORTag(18, [protected, {}, dumps(inner), signature]))
         self.head = hashlib.sha256(b"anpr-chain-v1" + self.head + hashlib.sha256(signed).digest()).digest()
@@ -275,7 +276,7 @@ def test_a_forged_record_is_refused_and_the_next_one_kept(
     broker: Broker, site: tuple[Path, Node, Ed25519PublicKey]
 ) -> None:
     folder, node, key = site
-    stranger = Node(Ed25519PrivateKey.generate(), node.store)
+    stranger = Node(Ed25519PrivateKey.generate(), node.store, node.kid)
     stranger.epoch = node.epoch
     client = Client(broker.port, MQTTProtocolVersion.MQTTv5)
     try:

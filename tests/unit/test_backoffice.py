@@ -11,7 +11,6 @@ import hashlib
 import io
 import json
 import random
-import re
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -227,13 +226,9 @@ def read_receipt(payload: bytes, key: Ed25519PrivateKey) -> dict[str, Any]:
 
 
 def schema(rule: str) -> pycddl.Schema:
-    """The document's rule, with three lawful forms of RFC 8610 that the checker misreads put as ones that it reads."""
-    # a bare word before a colon is text, but is taken for a rule of that name unless quoted
-    text = re.sub(r"\b([a-z0-9_]+):(?= )", r'"\1":', CDDL)
-    # a named choice of words inside an array is taken for its first word unless in parentheses
-    text = re.sub(r'^action( *)= ("[^\n]*)$', r"action\1= (\2)", text, flags=re.MULTILINE)
-    # a table of tables is refused whatever it holds (the inner one is covered by the malformed cases here)
-    text = text.replace("{ * tstr => { * tstr => uint } }", "{ * tstr => any }")
+    """The document's rule. The checker refuses a table of tables whatever it holds, so the inner one is left open here;
+    the malformed cases below cover it."""
+    text = CDDL.replace("{ * tstr => reasons }", "{ * tstr => any }")
     return pycddl.Schema(f"start = {rule}\n{text}")
 
 
@@ -360,7 +355,8 @@ def test_a_signature_that_is_not_the_nodes_is_refused(office: Office, node: Node
     inner, good = node.signed("read", read())
     assert code(office, (f"{ROOT}/read", seal(good, inner, office.keys.seal))) is None
     signed = SIGNATURES[how](dumps(inner), node)
-    assert code(office, (f"{ROOT}/read", seal(signed, inner, office.keys.seal))) is Code.UNVERIFIED
+    expected = Code.UNKNOWN_KEY if how == "another key" else Code.UNVERIFIED
+    assert code(office, (f"{ROOT}/read", seal(signed, inner, office.keys.seal))) is expected
 
 
 def test_one_node_cannot_speak_for_another(office: Office, node: Node) -> None:
@@ -382,10 +378,10 @@ def test_outside_inside_and_topic_must_agree(office: Office, node: Node) -> None
     assert code(office, ("anpr/v1/op/site/node-b/read", sealed)) is Code.MISMATCHED
 
 
-def test_sealed_to_another_store_is_unopened(office: Office, node: Node) -> None:
+def test_sealed_to_another_store_is_not_ours_to_refuse(office: Office, node: Node) -> None:
     inner, signed = node.signed("read", read())
     sealed = seal(signed, inner, X25519PrivateKey.generate())
-    assert code(office, (f"{ROOT}/read", sealed)) is Code.UNOPENED
+    assert code(office, (f"{ROOT}/read", sealed)) is Code.UNKNOWN_KEY
     relabelled = dumps({**cbor2.loads(sealed), "kid": office.keys.seal_kid})
     assert code(office, (f"{ROOT}/read", relabelled)) is Code.UNOPENED
 
@@ -733,9 +729,10 @@ def test_unreadable_bytes_are_counted_and_cannot_be_answered(office: Office, nod
 
 def test_a_key_that_comes_later_is_found(office: Office) -> None:
     node = Node(office.keys.seal)
-    assert office.work(node.make("act", started()))[0]["refused"] == [[1, "unverified"]]
+    first = node.make("act", started())
+    assert office.work(first) == []  # no answer: a refusal would have the node set its evidence aside
     office.trust(NODE, node.key)
-    assert office.work(node.make("read", read()))[0]["got"] == [[2, 2]]
+    assert office.work(first, node.make("read", read()))[0]["got"] == [[1, 2]]
     assert office.figures.figures()["unverified"] == 1
 
 
