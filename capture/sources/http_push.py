@@ -1,0 +1,186 @@
+"""Cameras that push over HTTP: each request a delivery, each answer the verdict on it.
+
+Bodies are held in memory within bounds, and a source without a camera is refused before its body is read. What may not
+happen here: a picture on a disk, a query string in a log (it may hold a plate), an answer before the receiver's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from ipaddress import ip_address
+
+from aiohttp import web
+
+from capture.delivery import Answer, Delivery, InHand, plain
+from capture.sources.guard import Guard, Limits, address_of
+from edge.read import Arrival, Outcome, Received, Verdict
+
+_RETRY_AFTER_S = 5
+_LINGER_S = 1.0
+"""How long a body that is not wanted is read and thrown away, so that its sender reads the answer and not a reset."""
+
+# aiohttp logs what it cannot parse, and that may be a plate in a query string.
+_SILENT = logging.Logger("capture.http_push.silent", logging.CRITICAL + 1)
+_SILENT.addHandler(logging.NullHandler())
+
+_TEXT = "text/plain; charset=utf-8"
+
+
+class Listening:
+    """A source that listens. `port` as the kernel gave it."""
+
+    def __init__(self, server: asyncio.Server, requests: web.Server, guard: Guard, push: _Push) -> None:
+        self._server = server
+        self._requests = requests
+        self._guard = guard
+        self._push = push
+        self.port: int = server.sockets[0].getsockname()[1]
+
+    def counts(self) -> dict[str, int]:
+        """What was turned away before it was a delivery, by a stable word, since the start."""
+        return dict(self._guard.counts)
+
+    async def failed(self) -> None:
+        """Wait until something of ours breaks while a delivery is in hand, and raise it."""
+        await asyncio.shield(self._push.broken)
+
+    async def close(self) -> None:
+        """Stop accepting; let requests in hand finish for up to `stop_s`, then cut them off."""
+        self._server.close()
+        self._requests.pre_shutdown()
+        await self._requests.shutdown(self._guard.limits.stop_s)
+        await asyncio.sleep(0)  # what has sent its answer is gone after this turn of the loop
+        self._guard.drop_all()
+        await self._server.wait_closed()
+
+
+async def serve(
+    listen: tuple[str, int],
+    limits: Limits,
+    receive: Callable[[Delivery], Awaitable[Answer]],
+    known_address: Callable[[str], bool],
+    clock: Callable[[], Received],
+) -> Listening:
+    """Listen on an address and port (0: the kernel's choice). Raises `OSError` where it cannot."""
+    push = _Push(limits, receive, known_address, clock)
+    requests = web.Server(
+        push.answer,
+        access_log=None,
+        logger=_SILENT,
+        keepalive_timeout=2 * limits.idle_s,  # the guard closes idle connections, and counts them
+        lingering_time=_LINGER_S,
+        auto_decompress=False,  # cameras announce encodings they do not use; and nothing may unfold in memory
+    )
+    push.guard = guard = Guard(limits, requests, known_address)
+    server = await asyncio.get_running_loop().create_server(guard, *listen, backlog=128)
+    return Listening(server, requests, guard, push)
+
+
+class _Push:
+    def __init__(
+        self,
+        limits: Limits,
+        receive: Callable[[Delivery], Awaitable[Answer]],
+        known_address: Callable[[str], bool],
+        clock: Callable[[], Received],
+    ) -> None:
+        self._limits = limits
+        self._receive = receive
+        self._known_address = known_address
+        self._clock = clock
+        self._bytes = InHand(limits.total, limits.in_hand_bytes)
+        self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.guard: Guard | None = None
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        assert self.guard is not None
+        transport = request.transport
+        self.guard.began(transport)
+        task = asyncio.create_task(self._answer(request, address_of(transport), self.guard))
+        task.add_done_callback(self._note)
+        try:
+            return await task
+        finally:
+            self.guard.ended(transport)
+
+    def _note(self, task: asyncio.Task[web.Response]) -> None:
+        """aiohttp answers 500 whatever breaks, and goes on. The program is told, and does not."""
+        broke = None if task.cancelled() else task.exception()
+        if broke is not None and not self.broken.done():
+            self.broken.set_exception(broke)
+
+    async def _answer(self, request: web.BaseRequest, address: str, guard: Guard) -> web.Response:
+        url = request.rel_url
+        if request.method == "GET" and url.raw_path == "/healthz" and _is_loopback(address):
+            return _response(Answer(200, _TEXT, b"ok\n"))
+        if not self._known_address(address):
+            guard.counts["unknown_source"] += 1
+            return _response(plain(Verdict(Outcome.REFUSED, "unknown_source")), last=True)
+        if request.method == "GET" and not url.raw_query_string:
+            return _response(Answer(404, _TEXT, b"not found\n"), last=True)
+        if request.method not in ("POST", "PUT", "GET"):
+            return _response(Answer(405, _TEXT, b"method not allowed\n"), last=True)
+        arrival = Arrival(self._clock(), address, url.raw_path)
+        return await self._delivered(request, arrival, guard)
+
+    async def _delivered(self, request: web.BaseRequest, arrival: Arrival, guard: Guard) -> web.Response:
+        if (request.content_length or 0) > self._limits.body_bytes:
+            return self._too_large(guard)
+        if not self._bytes.take(0):
+            return self._busy(guard)
+        chunks: list[bytes] = []
+        try:
+            turned_away = await self._read(request, chunks, guard)
+            if turned_away is not None:
+                return turned_away
+            chunks[:] = [b"".join(chunks)]  # one copy is kept, and counted as long as it is
+            content_type = request.headers.get("Content-Type", "")
+            delivery = Delivery(arrival, content_type, request.rel_url.raw_query_string, chunks[0])
+            return _response(await self._receive(delivery))
+        finally:
+            self._bytes.give(sum(map(len, chunks)))
+
+    async def _read(self, request: web.BaseRequest, chunks: list[bytes], guard: Guard) -> web.Response | None:
+        """The body into `chunks`; or the answer, where it is too large, too much at once, or cut off."""
+        if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        read_bytes = 0
+        try:
+            while chunk := await request.content.readany():
+                read_bytes += len(chunk)
+                if read_bytes > self._limits.body_bytes:
+                    return self._too_large(guard)
+                if not self._bytes.grow(len(chunk)):
+                    return self._busy(guard)
+                chunks.append(chunk)
+        except (ConnectionError, web.RequestPayloadError):
+            guard.counts["cut_off"] += 1
+            return _response(plain(Verdict(Outcome.REFUSED, "truncated")), last=True)
+        return None
+
+    def _too_large(self, guard: Guard) -> web.Response:
+        guard.counts["too_large"] += 1
+        return _response(plain(Verdict(Outcome.REFUSED, "too_large")), last=True)
+
+    def _busy(self, guard: Guard) -> web.Response:
+        guard.counts["busy"] += 1
+        return _response(plain(Verdict(Outcome.LATER, "busy")), last=True)
+
+
+def _response(answer: Answer, *, last: bool = False) -> web.Response:
+    headers = {"Content-Type": answer.content_type, "Server": "anpr-edge"}
+    if answer.status == 503:
+        headers["Retry-After"] = str(_RETRY_AFTER_S)
+    response = web.Response(status=answer.status, body=answer.body, headers=headers)
+    if last:
+        response.force_close()
+    return response
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return False
