@@ -137,5 +137,4 @@ def dialect_of(camera: CameraSettings) -> Dialect:
     """The dialect a camera is configured with, with its mapping where it has one."""
     if camera.mapping is None:
         return dialect_named(camera.dialect)
-    scale = {"confidence_scale": str(camera.mapping.confidence_scale)}
-    return dialect_named(camera.dialect, camera.mapping.paths() | scale)
+    return dialect_named(camera.dialect, camera.mapping.for_dialect())

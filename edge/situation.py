@@ -5,7 +5,7 @@ No plate, image, key or address has a field here, so none can leak from here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +46,11 @@ class Situation:
         return None if oldest_ms is None else max(0, (self.at_ms - oldest_ms) // 1000)
 
 
+NODE_CODES = ("clock", "buffer", "damaged", "refused-by-store", "disk", "certificate")
+CAMERA_CODES = ("camera-down", "camera-silent", "authorisation", "camera-clock")
+"""Every code there is; each has its section in docs/field-guide.md."""
+
+
 @dataclass(frozen=True, slots=True)
 class Alert:
     """Something that is wrong now. `camera` is None for the node's own."""
@@ -58,6 +63,12 @@ class Alert:
 
     def topic(self) -> str:
         return f"alert/{self.code}" + (f"/{self.camera}" if self.camera else "")
+
+
+def alert_topics(cameras: Iterable[str]) -> list[str]:
+    """Every topic on which an alert of this node can stand."""
+    of_cameras = (f"alert/{code}/{camera}" for code in CAMERA_CODES for camera in cameras)
+    return [*(f"alert/{code}" for code in NODE_CODES), *of_cameras]
 
 
 def alerts(now: Situation) -> tuple[Alert, ...]:

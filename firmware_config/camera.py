@@ -45,16 +45,21 @@ class Mapping(Table):
     confidence: JsonPath | None = Field(default=None, description="path of the confidence")
     confidence_scale: Literal[1, 100, 255] = Field(default=100, description="the confidence that means certain")
     captured_at: JsonPath | None = Field(default=None, description="path of the time of capture")
+    captured_at_unit: Literal["iso", "s", "ms"] = Field(
+        default="iso", description="the time as ISO 8601 text, or as seconds or milliseconds since 1970, UTC"
+    )
     camera: JsonPath | None = Field(default=None, description="path of the camera's identity")
     lane: JsonPath | None = Field(default=None, description="path of the lane")
     direction: JsonPath | None = Field(default=None, description="path of the direction of travel")
+    direction_toward: str = Field(default="toward", max_length=32, description="the word that means toward the camera")
+    direction_away: str = Field(default="away", max_length=32, description="the word that means away from it")
     country: JsonPath | None = Field(default=None, description="path of the country")
     plate_patch: JsonPath | None = Field(default=None, description="path of the plate patch, base64")
     overview: JsonPath | None = Field(default=None, description="path of the overview, base64")
 
-    def paths(self) -> dict[str, str]:
-        """The fields that have a path, by name."""
-        return {name: path for name, path in self.model_dump(exclude={"confidence_scale"}).items() if path is not None}
+    def for_dialect(self) -> dict[str, str]:
+        """What is set, by name, all as text: as the dialect takes it."""
+        return {name: str(value) for name, value in self.model_dump().items() if value is not None}
 
 
 class Camera(Table):

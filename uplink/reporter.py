@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edge.situation import Alert, Situation, alerts, health_groups, heartbeat, state
+from edge.situation import Situation, alert_topics, alerts, health_groups, heartbeat, state
 from uplink.transport import Disconnected, Message, NotTaken, Transport
 from uplink.wire import Address, cleared, heartbeat_message, json_message, state_message
 
@@ -49,7 +49,8 @@ class Reporter:
         self._interval_s = interval_s
         self._mono_s = mono_s
         self._told: dict[str, _Told] = {}
-        self._standing: dict[str, tuple[Alert, int]] = {}
+        self._since_ms: dict[str, int] = {}
+        self._said_alerts: dict[str, str] = {}
         self._seq = 0
         self._last_state = ""
 
@@ -75,9 +76,13 @@ class Reporter:
     async def _connected(self) -> None:
         now = await self._situation()
         self._told.clear()
+        self._said_alerts.clear()
         await self._say(state_message(self._address, "init", self._session, now.at_ms))
         await self._say(json_message(self._address, "birth", {**self._birth, "at_ms": now.at_ms}, retain=True))
         self._last_state = ""
+        # What an earlier life left standing at the broker and no longer holds.
+        for topic in set(alert_topics(now.cameras)) - {alert.topic() for alert in alerts(now)}:
+            await self._say(cleared(self._address, topic))
 
     async def _beat(self) -> None:
         now = await self._situation()
@@ -95,16 +100,16 @@ class Reporter:
 
     async def _say_alerts(self, now: Situation) -> None:
         current = {alert.topic(): alert for alert in alerts(now)}
-        for topic in self._standing.keys() - current.keys():
+        for topic in self._since_ms.keys() - current.keys():
             await self._say(cleared(self._address, topic))
-            del self._standing[topic]
+            del self._since_ms[topic]
+            self._said_alerts.pop(topic, None)
         for topic, alert in current.items():
-            before = self._standing.get(topic)
-            since_ms = before[1] if before else now.at_ms
-            if before is None or before[0].level != alert.level:
+            since_ms = self._since_ms.setdefault(topic, now.at_ms)
+            if self._said_alerts.get(topic) != alert.level:
                 content = {"level": alert.level, "since_ms": since_ms, "sentence": alert.sentence, "hint": alert.hint}
                 await self._say(json_message(self._address, topic, content, retain=True))
-            self._standing[topic] = (alert, since_ms)
+                self._said_alerts[topic] = alert.level
 
     async def _say_health(self, topic: str, content: Mapping[str, Any], at_ms: int) -> None:
         """On change of a word or a truth, and hourly: a number that moves is no news by itself."""

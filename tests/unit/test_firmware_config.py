@@ -466,11 +466,17 @@ def test_hosts_ports_and_identities() -> None:
     assert comparison_key("AA:bb-01.2 3") == "aabb0123"
 
 
-def test_the_generic_mapping_gives_only_paths() -> None:
+def test_the_generic_mapping_is_given_as_the_dialect_takes_it() -> None:
     table = tomllib.loads(CAMERA.replace("hikvision", "generic") + "[mapping]\nplate = 'a.b'\nconfidence_scale = 1\n")
     one = Camera.model_validate(table)
     assert one.mapping is not None
-    assert (one.mapping.paths(), one.mapping.confidence_scale) == ({"plate": "a.b"}, 1)
+    assert one.mapping.for_dialect() == {
+        "plate": "a.b",
+        "confidence_scale": "1",
+        "captured_at_unit": "iso",
+        "direction_toward": "toward",
+        "direction_away": "away",
+    }
 
 
 ORIGINS = '''\

@@ -1,0 +1,262 @@
+"""The map, held: which room may know which, who may touch which effect, who may make which guarantee.
+
+Each table says why. A new arrow or effect is an edit here, with its reason.
+"""
+
+from __future__ import annotations
+
+import ast
+import configparser
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ("edge", "capture", "compress", "uplink", "firmware_config", "simulators")
+
+# The program: imports every room, and is imported by nobody but itself.
+PROGRAM = ("edge.__main__", "edge.assembly", "edge.node", "edge.commands")
+
+ARROWS: dict[str, set[str]] = {
+    "edge": set(),  # the vocabulary, the rules, the ledger
+    "firmware_config": {"edge"},  # settings become the cameras that the rules know
+    "capture": {"edge"},  # deliveries become claims
+    "compress": {"edge", "firmware_config"},  # caps come from the legal profile
+    "uplink": {"edge"},  # records go out, receipts come back
+    "simulators": set(),  # the world: a second implementation proves nothing if it shares code
+}
+
+# Which modules may import or call which effect.
+EFFECTS: dict[str, dict[str, str]] = {
+    "sqlite3": {
+        "edge.schema": "migrations and read-only reports go through sqlite-utils",
+        "edge.commands.status": "names the errors of a report",
+        "edge.commands.verify": "names the errors of a report",
+    },
+    "apsw": {
+        "edge.schema": "opens the one connection that writes",
+        "edge.ledger": "the thread that owns it",
+    },
+    "sqlite_utils": {"edge.schema": "migrations and reports", "edge.commands.verify": "reads a report"},
+    "socket": {
+        "edge.notify": "speaks to systemd",
+        "uplink.mqtt": "sets TCP_USER_TIMEOUT",
+        "uplink.checks": "tells a missing name from a missing network",
+    },
+    "ssl": {
+        "uplink.mqtt": "the uplink's TLS",
+        "uplink.checks": "says what is wrong with it",
+        "edge.version": "names OpenSSL's version",
+    },
+    "subprocess": {},
+    "tempfile": {},
+    "pickle": {},
+    "random": {"uplink.mqtt": "jitter of the back-off; keys and epochs come from os.urandom"},
+    "time": {
+        "edge.clock": "the one place that asks what time it is",
+        "edge.worker": "monotonic: how long a commit waits for others",
+        "edge.commands.fit": "how long a fit took",
+        "edge.commands.status": "waits between screens",
+    },
+    "paho": {"uplink.mqtt": "the one module that knows a broker", "uplink.checks": "asks the broker once"},
+    "PIL": {
+        "compress.decode": "the only decoder",
+        "compress.fit": "the only encoder",
+        "compress.checks": "draws a test picture",
+    },
+    "aiohttp": {"capture.sources.http_push": "the HTTP server", "capture.checks": "knocks at our own door"},
+    "threading": {"edge.worker": "the ledger thread"},
+}
+
+CALLS: dict[str, dict[str, str]] = {
+    "os.environ": {
+        "edge.notify": "what systemd says",
+        "edge.clock": "the boot id that systemd hands in, where /proc is hidden",
+    },
+    "os.urandom": {"edge.ledger": "8 bytes of each epoch"},
+    "datetime.now": {"edge.commands.decode": "the arrival of a delivery replayed by hand"},
+    "time.sleep": {"edge.commands.status": "waits between screens"},
+}
+
+# Who may make the type that stands for a guarantee.
+MAKERS: dict[str, set[str]] = {
+    "Delivery": {"capture.sources.http_push", "edge.commands.decode"},
+    "RawRead": {"capture.dialects.hikvision", "capture.dialects.generic"},
+    "Read": {"edge.admit"},
+    "Evidence": {"compress.evidence"},
+    "FittedImage": {"compress.fit"},
+    "Record": {"edge.ledger"},
+    "Receipt": {"uplink.wire"},
+}
+
+# Who may write bytes to a disk: nobody who ever holds an original.
+WRITERS = {
+    "edge.schema": "makes the ledger's file",
+    "edge.keys": "makes keys",
+    "edge.statusfile": "numbers and words, in the runtime folder",
+    "edge.commands.fit": "the fitted pictures that the user asked for",
+    "edge.__main__": "the null device, where the reader of a pipe has gone",
+}
+
+FORBIDDEN_NAMES = {
+    "utils",
+    "util",
+    "common",
+    "helpers",
+    "helper",
+    "manager",
+    "service",
+    "handler",
+    "base",
+    "core",
+    "misc",
+}
+LONGEST_MODULE_LINES = 330
+LONGEST_FUNCTION_LINES = 60
+
+
+def files() -> list[Path]:
+    return sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
+
+
+def name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name(path)}: a relative import hides an arrow"
+            assert node.module is not None
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def is_program(module: str) -> bool:
+    return any(module == part or module.startswith(part + ".") for part in PROGRAM)
+
+
+def node_files() -> list[Path]:
+    return [path for path in files() if not name(path).startswith("simulators")]
+
+
+@pytest.mark.parametrize("path", files(), ids=name)
+def test_arrows(path: Path) -> None:
+    module = name(path)
+    room = module.split(".")[0]
+    allowed = set(ROOMS) - {"simulators"} if is_program(module) else ARROWS[room] | {room}
+    known = {each.split(".")[0] for each in imports(path)} & set(ROOMS)
+    assert known <= allowed, f"{module} may not know {sorted(known - allowed)}"
+
+
+@pytest.mark.parametrize("path", files(), ids=name)
+def test_nobody_imports_the_program(path: Path) -> None:
+    if not is_program(name(path)):
+        assert not [each for each in imports(path) if is_program(each)]
+
+
+@pytest.mark.parametrize("effect", EFFECTS)
+def test_effects(effect: str) -> None:
+    found = {
+        name(path)
+        for path in node_files()
+        if any(each == effect or each.startswith(effect + ".") for each in imports(path))
+    }
+    assert found == set(EFFECTS[effect])
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_calls(call: str) -> None:
+    found = {
+        name(path)
+        for path in node_files()
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Attribute) and ast.unparse(node) == call
+    }
+    assert found == set(CALLS[call])
+
+
+@pytest.mark.parametrize("made", MAKERS)
+def test_who_makes_a_guarantee(made: str) -> None:
+    found = {
+        name(path)
+        for path in node_files()
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == made
+    }
+    assert found == MAKERS[made]
+
+
+def test_who_writes_to_a_disk() -> None:
+    """`open` for writing, `write_bytes`, `write_text`, `os.open`, `os.fdopen`: each in a named place."""
+    writing = {"write_bytes", "write_text", "open", "fdopen", "NamedTemporaryFile", "save"}
+    found = set()
+    for path in node_files():
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                if called.split(".")[-1] in writing and not _reads_or_encodes(called, node):
+                    found.add(name(path))
+    assert found == set(WRITERS)
+
+
+def _reads_or_encodes(called: str, node: ast.Call) -> bool:
+    """Pillow's `Image.open` and a `save` into memory, and methods of ours that are called open, write nothing."""
+    in_memory = called.endswith(".save") and bool(node.args) and ast.unparse(node.args[0]) in ("file", "out", "buffer")
+    reads = any(isinstance(each, ast.Constant) and each.value == "rb" for each in node.args)
+    return in_memory or reads or called in ("Image.open", "Ledger.open", "os.open") and "O_RDONLY" in ast.unparse(node)
+
+
+@pytest.mark.parametrize("path", files(), ids=name)
+def test_names_sizes_and_promises(path: Path) -> None:
+    assert path.stem not in FORBIDDEN_NAMES
+    assert ast.get_docstring(tree(path)), f"{name(path)} does not say its promise"
+    assert len(path.read_text("utf-8").splitlines()) <= LONGEST_MODULE_LINES
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = (node.end_lineno or node.lineno) - node.lineno + 1
+            assert length <= LONGEST_FUNCTION_LINES, f"{name(path)}.{node.name} has {length} lines"
+
+
+BROAD_EXCEPTS = {
+    "capture.receive": "the decoding of hostile bytes",
+    "compress.decode": "the decoding of hostile bytes",
+    "edge.check": "the loop that runs independent checks",
+    "edge.worker": "carries whatever ends the ledger thread to the loop, which ends the process",
+}
+
+
+def test_broad_excepts_have_their_homes() -> None:
+    found = {
+        name(path)
+        for path in node_files()
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ExceptHandler)
+        and (node.type is None or ast.unparse(node.type) in ("Exception", "BaseException"))
+    }
+    assert found == set(BROAD_EXCEPTS)
+
+
+def test_setup_names_every_package() -> None:
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    named = set(setup["options"]["packages"].split())
+    found = {name(path) for path in files() if path.name == "__init__.py"}
+    assert named == found
+
+
+def test_a_forbidden_arrow_would_be_seen(tmp_path: Path) -> None:
+    """The control: the reader of imports sees plain, nested and aliased ones."""
+    planted = tmp_path / "planted.py"
+    planted.write_text("def f():\n    from uplink import mqtt as m\n    import capture.receive\n", "utf-8")
+    assert {each.split(".")[0] for each in imports(planted)} == {"uplink", "capture"}
