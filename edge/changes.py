@@ -52,7 +52,8 @@ Change = Accept | Enter | Settle
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What is buffered. `oldest_ms`: when the oldest waiting record was received, None where none waits."""
+    """What is buffered. `oldest_ms`: when the oldest waiting record was received, None where none waits;
+    `entered_bytes` and `left_bytes`: sealed bytes written and let go since the start."""
 
     waiting: int
     waiting_bytes: int
@@ -62,3 +63,5 @@ class Usage:
     used_bytes: int
     max_bytes: int
     last_row: int
+    entered_bytes: int = 0
+    left_bytes: int = 0

@@ -14,7 +14,7 @@ from typing import Any
 
 import apsw
 
-from edge import record, row
+from edge import leaving, record, row
 from edge.chain import ChainEnd, link
 from edge.changes import Accept, Change, Enter, Settle, State, Tier, Usage
 from edge.clock import Clock
@@ -53,6 +53,7 @@ class Ledger:
         self.session = 0
         self.epoch = b""
         self._end = ChainEnd(node, self.epoch, 0, record.NO_HEAD)
+        self._entered_bytes = self._left_bytes = 0
 
     @classmethod
     def open(
@@ -100,14 +101,14 @@ class Ledger:
         return results
 
     def _transaction(self, changes: Sequence[Change | _Begin]) -> list[int | Outcome]:
-        end = self._end
+        end, flow = self._end, (self._entered_bytes, self._left_bytes)
         try:
             self._db.execute("BEGIN IMMEDIATE")
             results = [self._apply(change) for change in changes]
             self._write_end()
             self._db.execute("COMMIT")
         except apsw.FullError:
-            self._end = end
+            self._end, (self._entered_bytes, self._left_bytes) = end, flow
             self._roll_back()
             raise
         except apsw.Error as problem:
@@ -157,41 +158,18 @@ class Ledger:
         )
         self._db.execute("UPDATE totals SET waiting = waiting + 1, waiting_bytes = waiting_bytes + ?", (size,))
         self._end = new.end
+        self._entered_bytes += size
         return new.end.seq
 
     def _settle(self, settle: Settle) -> int:
         found = self._db.execute("SELECT session FROM epochs WHERE epoch = ?", (settle.epoch,)).fetchone()
         if found is None:
             return 0
-        let_go = sum(self._let_go(row_of(found[0], first), row_of(found[0], last)) for first, last in settle.got)
+        left = [leaving.let_go(self._db, row_of(found[0], first), row_of(found[0], last)) for first, last in settle.got]
+        self._left_bytes += sum(size for _, size in left)
         for seq, code in settle.refused:
-            self._set_aside(row_of(found[0], seq), State.REFUSED, code[:32])
-        return let_go
-
-    def _let_go(self, first: int, last: int) -> int:
-        rows: list[Any] = self._db.execute(
-            "SELECT state, count(*), sum(size) FROM records WHERE row BETWEEN ? AND ? GROUP BY state", (first, last)
-        ).fetchall()
-        for state, count, size in rows:
-            if State(state) is State.WAITING:
-                self._db.execute(
-                    "UPDATE totals SET waiting = waiting - ?, waiting_bytes = waiting_bytes - ?", (count, size)
-                )
-            else:
-                name = State(state).name.lower()
-                self._db.execute(f"UPDATE totals SET {name} = {name} - ?", (count,))
-        self._db.execute("DELETE FROM records WHERE row BETWEEN ? AND ?", (first, last))
-        return sum(int(count) for _, count, _ in rows)
-
-    def _set_aside(self, at: int, state: State, code: str) -> None:
-        found = self._db.execute("SELECT size FROM records WHERE row = ? AND state = 0", (at,)).fetchone()
-        if found is None:
-            return
-        self._db.execute("UPDATE records SET state = ?, code = ? WHERE row = ?", (state.value, code, at))
-        name = state.name.lower()
-        self._db.execute(
-            f"UPDATE totals SET waiting = waiting - 1, waiting_bytes = waiting_bytes - ?, {name} = {name} + 1", found
-        )
+            leaving.set_aside(self._db, row_of(found[0], seq), State.REFUSED, code)
+        return sum(count for count, _ in left)
 
     # questions
 
@@ -219,7 +197,7 @@ class Ledger:
     def _damaged(self, at: int) -> None:
         try:
             with self._db:
-                self._set_aside(at, State.DAMAGED, "row_tag")
+                leaving.set_aside(self._db, at, State.DAMAGED, "row_tag")
         except apsw.Error as problem:
             raise _broken(problem) from problem
 
@@ -231,7 +209,8 @@ class Ledger:
         used = (self._pragma("page_count") - self._pragma("freelist_count")) * PAGE_BYTES
         last = row_of(self.session, self._end.seq)
         oldest_ms = oldest[1] if oldest else None
-        return Usage(waiting, waiting_bytes, refused, damaged, oldest_ms, used, self._max_bytes, last)
+        flow = (self._entered_bytes, self._left_bytes)
+        return Usage(waiting, waiting_bytes, refused, damaged, oldest_ms, used, self._max_bytes, last, *flow)
 
     def _oldest(self) -> tuple[int, int] | None:
         """Row and time of the oldest waiting record: the first of either tier."""

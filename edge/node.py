@@ -14,6 +14,7 @@ from edge.admit import utc_day
 from edge.camera import AuthorisationState
 from edge.changes import Enter, Settle, Tier
 from edge.clock import Clock
+from edge.flow import FlowMeter, Sample
 from edge.health import CameraHealth, camera_summary
 from edge.intake import Intake
 from edge.ledger import Ledger
@@ -93,6 +94,7 @@ class Node:
             clock.mono_s,
         )
         self._receipts: asyncio.Queue[bytes] = asyncio.Queue(1000)
+        self._meter = FlowMeter()
         self._turned_away: Counter[str] = Counter()
         self.listening: Listening | None = None
         self.intake: Intake | None = None
@@ -113,6 +115,7 @@ class Node:
         """How the node is at this moment."""
         settings, now = self._loaded.settings, self._clock.now()
         usage = await self._thread.ask(Ledger.usage)
+        self._meter.note(Sample(self._clock.mono_s(), usage.entered_bytes, usage.left_bytes))
         today, certificate = utc_day(now.utc_ms), settings.uplink.certificate
         authorised = {
             camera.id: camera.authorisation.state(today) is AuthorisationState.AUTHORISED for camera in self.cameras
@@ -127,6 +130,7 @@ class Node:
             config_digest=self._loaded.digest,
             clock=self._clock.quality(),
             usage=usage,
+            flow=self._meter.flow(usage.waiting_bytes, max(0, usage.max_bytes - usage.used_bytes)),
             disk_free_bytes=disk(settings.paths.state).free_bytes,
             certificate_days=days_left(self._loaded.resolve(certificate) if certificate else None, now.utc_ms),
             uplink_up=self.link.up.is_set(),

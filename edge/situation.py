@@ -11,6 +11,7 @@ from typing import Any
 
 from edge.changes import Usage
 from edge.clock import ClockQuality
+from edge.flow import NO_FLOW, Flow
 from edge.read import ClockState
 
 BUFFER_POOR, BUFFER_BAD = 0.5, 0.8  # share of the ledger's room; at 1.0 cameras are told "later"
@@ -40,6 +41,7 @@ class Situation:
     cameras: Mapping[str, Mapping[str, Any]]
     camera_states: Mapping[str, int]
     authorisation_days: Mapping[str, int]
+    flow: Flow = NO_FLOW
 
     def oldest_age_s(self) -> int | None:
         oldest_ms = self.usage.oldest_ms
@@ -161,6 +163,8 @@ def health_groups(now: Situation) -> dict[str, dict[str, Any]]:
             "bytes": usage.waiting_bytes,
             "used_bytes": usage.used_bytes,
             "max_bytes": usage.max_bytes,
+            "drain_s": now.flow.drain_s,
+            "full_s": now.flow.full_s,
             "refused": usage.refused,
             "damaged": usage.damaged,
         },

@@ -113,7 +113,16 @@ def _screen(shown: dict[str, Any]) -> None:
 
 def _buffer_line(buffer: dict[str, Any]) -> None:
     oldest = f", oldest {_age(buffer['oldest_age_s'])}" if buffer["oldest_age_s"] is not None else ""
-    say(f"buffer   {buffer['records']} records, {buffer['bytes'] / 1e6:.1f} MB{oldest}")
+    say(f"buffer   {buffer['records']} records, {buffer['bytes'] / 1e6:.1f} MB{oldest}{_prospect(buffer)}")
+
+
+def _prospect(buffer: dict[str, Any]) -> str:
+    """When it will be empty, or full, at the rates of the last minutes."""
+    if buffer.get("full_s") is not None:
+        return f"; filling, full in {_age(buffer['full_s'])} at this rate"
+    if not buffer["records"] or "drain_s" not in buffer:
+        return ""
+    return f"; empty in {_age(buffer['drain_s'])}" if buffer["drain_s"] is not None else "; not draining"
 
 
 def _age(seconds: int | None) -> str:
