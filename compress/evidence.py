@@ -18,13 +18,27 @@ from firmware_config.profile import Caps
 
 def evidence(read: Read, caps: Caps, limits: Limits = LIMITS) -> Evidence:
     """The read with its pictures fitted. Raises nothing for a bad picture; may be called from any thread."""
-    originals = tuple(Original(image.role, sha256(image.data).digest(), len(image.data)) for image in read.raw.images)
+    originals = _originals(read)
     return Evidence(
         read,
         patch=_first_that_fits(read, Role.PLATE_PATCH, caps, limits),
         overview=_first_that_fits(read, Role.OVERVIEW, caps, limits),
         originals=originals,
     )
+
+
+def without_pictures(read: Read, reason: Reason) -> Evidence:
+    """The read alone, where its pictures could not be waited for: a read is never lost for a picture."""
+    return Evidence(
+        read,
+        patch=Omitted(Role.PLATE_PATCH, reason.value),
+        overview=Omitted(Role.OVERVIEW, reason.value),
+        originals=_originals(read),
+    )
+
+
+def _originals(read: Read) -> tuple[Original, ...]:
+    return tuple(Original(image.role, sha256(image.data).digest(), len(image.data)) for image in read.raw.images)
 
 
 def _first_that_fits(read: Read, role: Role, caps: Caps, limits: Limits) -> FittedImage | Omitted:

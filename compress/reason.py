@@ -19,6 +19,7 @@ class Reason(Enum):
     UNDECODABLE = "undecodable"
     BOX_OUTSIDE = "box_outside"
     CANNOT_FIT = "cannot_fit"
+    TOO_SLOW = "too_slow"  # the deadline passed first
 
 
 _SAID = {
@@ -32,6 +33,7 @@ _SAID = {
     Reason.TOO_MANY_SCANS: ("The JPEG has too many scans.", "Set the camera to send baseline JPEG."),
     Reason.UNDECODABLE: ("The picture is damaged or incomplete.", "Look at the link between camera and node."),
     Reason.BOX_OUTSIDE: ("The plate's box lies outside the picture.", "Compare the camera's box and picture sizes."),
+    Reason.TOO_SLOW: ("The picture took longer than its deadline.", "Lower the camera's resolution, or its rate."),
     Reason.CANNOT_FIT: ("The picture cannot be brought inside its cap.", "Look at the caps of the legal profile."),
 }
 

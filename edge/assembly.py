@@ -16,8 +16,9 @@ from capture.dialects import dialect_named
 from capture.receive import Dialect, Receiver
 from capture.sources.guard import Limits as PushLimits
 from capture.sources.http_push import Listening, serve
-from compress.evidence import evidence
+from compress.evidence import evidence, without_pictures
 from compress.inspect import Limits as ImageLimits
+from compress.reason import Reason
 from edge import keys, statusfile
 from edge.clock import Clock, cores
 from edge.errors import Misconfigured
@@ -108,7 +109,12 @@ def _fit(loaded: Loaded, pool: ThreadPoolExecutor) -> Callable[[Read], Awaitable
     )
 
     async def fit(read: Read) -> Evidence:
-        return await asyncio.get_running_loop().run_in_executor(pool, evidence, read, loaded.caps, limits)
+        fitting = asyncio.get_running_loop().run_in_executor(pool, evidence, read, loaded.caps, limits)
+        try:
+            async with asyncio.timeout(loaded.settings.compress.deadline_s):
+                return await fitting
+        except TimeoutError:
+            return without_pictures(read, Reason.TOO_SLOW)
 
     return fit
 

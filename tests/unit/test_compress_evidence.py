@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from PIL import Image
 
-from compress.evidence import evidence
+from compress.evidence import evidence, without_pictures
 from compress.reason import Reason
 from edge.camera import Authorisation, Camera, TimePolicy
 from edge.read import (
@@ -116,3 +116,11 @@ def test_the_same_from_many_threads() -> None:
 def test_every_reason_is_explained_in_the_document() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     assert [reason.value for reason in Reason if f"`{reason.value}`" not in text] == []
+
+
+def test_a_read_whose_pictures_took_too_long_goes_alone_and_their_hashes_stay() -> None:
+    overview = picture((640, 480))
+    made = without_pictures(read_of(RawImage(Role.OVERVIEW, overview)), Reason.TOO_SLOW)
+    assert made.patch == Omitted(Role.PLATE_PATCH, "too_slow")
+    assert made.overview == Omitted(Role.OVERVIEW, "too_slow")
+    assert [original.sha256 for original in made.originals] == [sha256(overview).digest()]
