@@ -15,18 +15,20 @@ from edge.check import Finding, Level, bad, good
 ASK_WITHIN_S = 5.0
 
 
-async def door(port: int) -> Finding:
-    """A request through the real door, from this machine."""
+async def door(host: str, port: int) -> Finding:
+    """A request through the real door, from this machine. `host`: where it listens."""
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
+    at = everywhere.get(host, f"[{host}]" if ":" in host else host)
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ASK_WITHIN_S)) as session,
-            session.get(f"http://127.0.0.1:{port}/healthz") as answer,
+            session.get(f"http://{at}:{port}/healthz") as answer,
         ):
             if answer.status == 200:
                 return good(f"cameras are answered on port {port}")
             return bad(f"port {port} answers with {answer.status}", "something else may listen there: ss -ltnp")
     except (aiohttp.ClientError, TimeoutError):
-        return bad(f"nothing answers on port {port} of 127.0.0.1", "check capture.http_push.listen: ss -ltnp")
+        return bad(f"nothing answers on port {port}", "check capture.http_push.listen: ss -ltnp")
 
 
 def deliveries(status: Mapping[str, Any]) -> Finding:
@@ -62,7 +64,9 @@ def refusals(status: Mapping[str, Any]) -> Finding:
     if not refused:
         return good("nothing was refused since the start")
     sentence = ", ".join(f"{count} {reason}" for reason, count in sorted(refused.items()))
-    return Finding(Level.POOR, f"refused since the start: {sentence}", "each reason is explained in docs/cameras.md")
+    return Finding(
+        Level.POOR, f"refused since the start: {sentence}", "each reason is explained in docs/field-guide.md#refusals"
+    )
 
 
 _LEVELS = {"up": Level.GOOD, "silent": Level.BAD, "down": Level.BAD, "unknown": Level.UNKNOWN}

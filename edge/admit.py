@@ -92,9 +92,12 @@ def camera_time(raw: RawRead, camera: Camera) -> tuple[datetime, TimeSource] | N
     """The camera's own time in UTC and how its zone is known, or None where it gave none that can be placed."""
     if raw.time is None:
         return None
-    if raw.time.tzinfo is not None and camera.time is not TimePolicy.CAMERA_ZONE:
-        return raw.time.astimezone(UTC), TimeSource.CAMERA_OFFSET
-    return raw.time.replace(tzinfo=camera.zone).astimezone(UTC), TimeSource.CAMERA_ZONE
+    try:
+        if raw.time.tzinfo is not None and camera.time is not TimePolicy.CAMERA_ZONE:
+            return raw.time.astimezone(UTC), TimeSource.CAMERA_OFFSET
+        return raw.time.replace(tzinfo=camera.zone).astimezone(UTC), TimeSource.CAMERA_ZONE
+    except OverflowError:  # an unset clock in the year 1, or one in 9999, that UTC does not reach
+        return None
 
 
 def repeat_key(raw: RawRead, camera: Camera) -> bytes | None:

@@ -6,6 +6,8 @@ Nothing is decided here. A task that fails takes the process with it; only the b
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -21,12 +23,13 @@ from compress.inspect import Limits as ImageLimits
 from compress.reason import Reason
 from edge import keys, statusfile
 from edge.clock import Clock, cores
-from edge.errors import Misconfigured
+from edge.errors import Misconfigured, Unavailable
 from edge.intake import Intake
 from edge.ledger import Ledger
 from edge.node import Node
 from edge.notify import Notifier
 from edge.read import Evidence, Read
+from edge.schema import make_folder
 from edge.seal import sealer
 from edge.worker import LedgerThread
 from firmware_config.load import Loaded
@@ -38,7 +41,7 @@ from firmware_config.model import host_port
 async def node(loaded: Loaded, notifier: Notifier) -> AsyncIterator[Node]:
     """A running node, ready for its cameras; taken down in reverse order on leaving."""
     settings, clock = loaded.settings, Clock()
-    settings.paths.runtime.mkdir(parents=True, exist_ok=True)
+    make_folder(settings.paths.runtime, "paths.runtime")
     async with AsyncExitStack() as down:
         thread = LedgerThread(
             partial(_open_ledger, loaded, clock),
@@ -56,7 +59,7 @@ async def node(loaded: Loaded, notifier: Notifier) -> AsyncIterator[Node]:
         down.push_async_callback(made.last_words)
         tasks(made.courier.run(made.link.up.wait, made.link.went_down.wait))
         tasks(made.take_receipts())
-        tasks(made.reporter.run(made.link.up.wait))
+        tasks(made.reporter.run(made.link.up.wait, made.link.went_down.wait))
         made.intake = Intake(made.cameras, _fit(loaded, pool), thread.commit, made.health, made.courier.ring)
         made.listening = await _listen(loaded, made, made.intake, clock)
         down.push_async_callback(made.listening.close)
@@ -133,10 +136,11 @@ async def _listen(loaded: Loaded, made: Node, intake: Intake, clock: Clock) -> L
     try:
         return await serve(host_port(push.listen), limits, receiver.receive, receiver.knows, clock.now)
     except OSError as problem:
-        raise Misconfigured(
-            f"cannot listen for cameras: {problem.strerror}",
-            "check capture.http_push.listen, and what else listens there",
-        ) from problem
+        why = os.strerror(problem.errno) if problem.errno else "no such address"
+        sentence = f"cannot listen for cameras: {why}"
+        if problem.errno == errno.EADDRNOTAVAIL:  # at boot, the cameras' network may not be up yet
+            raise Unavailable(sentence, "is the cameras' network up? ip address") from None
+        raise Misconfigured(sentence, "check capture.http_push.listen, and what else listens there: ss -ltnp") from None
 
 
 def dialect_of(camera: CameraSettings) -> Dialect:

@@ -53,7 +53,7 @@ def clock() -> Finding:
 
 
 def disk_room(state: Path) -> Finding:
-    folder = state if state.exists() else state.parent
+    folder = next((each for each in (state, *state.parents) if each.exists()), state)
     if not os.access(folder, os.W_OK):
         return bad(f"{folder} cannot be written by this user", "run as the service's user, or mend the owner")
     room = disk(folder)
@@ -95,7 +95,7 @@ def buffer(status: Mapping[str, Any]) -> Finding:
     sentence = f"{held['records']} records wait, {held['bytes'] // 1000} kB"
     if held["damaged"] or held["refused"]:
         sentence += f"; {held['damaged']} damaged, {held['refused']} refused by the store"
-        return bad(sentence, "see docs/field-guide.md#refused-by-store and #damaged")
+        return bad(sentence, "see docs/field-guide.md#refused-by-store and docs/field-guide.md#damaged")
     share = held["used_bytes"] / held["max_bytes"] if "max_bytes" in held else 0.0
     if share >= BUFFER_BAD:
         return bad(f"{sentence}; {share:.0%} full", "records do not leave: look at the checks of the uplink below")

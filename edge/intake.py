@@ -33,6 +33,12 @@ class Refusals:
         self.counts.clear()
         return taken
 
+    def give_back(self, taken: Mapping[str, Mapping[str, int]]) -> None:
+        """What could not be written down after all."""
+        for camera, reasons in taken.items():
+            for reason, count in reasons.items():
+                self.counts[camera, reason] += count
+
 
 class Intake:
     """Where every source's reads and signs of life come in, whatever they were carried by."""
@@ -93,6 +99,11 @@ class Intake:
     async def write_down_refusals(self) -> None:
         """The refusals since the last time, as an act: nothing is turned away without a trace."""
         counts = self.refusals.take()
-        if counts:
+        if not counts:
+            return
+        try:
             await self._commit(Enter("refused", {"counts": counts}))
+        except Unavailable:
+            self.refusals.give_back(counts)
+        else:
             self._ring()

@@ -54,7 +54,7 @@ def public_path(private: Path) -> Path:
 def load_signer(path: Path) -> HeldSigner:
     """The node's signing key, Ed25519 or P-256; `Misconfigured` where it is open to others or is no such key."""
     pem = _read(path)
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+    if _open_to_others(path.stat()):
         raise Misconfigured(f"the private key {path} can be read by others", f"chmod 600 {path}")
     try:
         key = load_pem_private_key(pem, None)
@@ -63,7 +63,20 @@ def load_signer(path: Path) -> HeldSigner:
         raise _not_a_key(path) from None
     if not isinstance(key, Ed25519PrivateKey | EllipticCurvePrivateKey):
         raise _not_a_key(path)
-    return held_signer(key)
+    try:
+        return held_signer(key)
+    except ValueError:  # a curve other than P-256
+        raise _not_a_key(path) from None
+
+
+def _open_to_others(found: os.stat_result) -> bool:
+    """Whether anyone but the service may read it.
+
+    A systemd credential may be root's, with an access list for the service that shows as the group's right to read.
+    """
+    mode = stat.S_IMODE(found.st_mode)
+    credential = found.st_uid == found.st_gid == 0 and os.geteuid() != 0
+    return bool(mode & (0o037 if credential else 0o077))
 
 
 def load_seal_key(path: Path) -> X25519PublicKey:
@@ -77,7 +90,10 @@ def load_verifier(path: Path) -> Verifier:
     key = _public(path)
     if not isinstance(key, Ed25519PublicKey | EllipticCurvePublicKey):
         raise Misconfigured(f"{path} is not a public key that verifies", "ask the store for its receipt key")
-    return verifier(key)
+    try:
+        return verifier(key)
+    except ValueError:  # a curve other than P-256
+        raise _not_a_key(path) from None
 
 
 def _public(path: Path) -> object:
@@ -97,4 +113,7 @@ def _read(path: Path) -> bytes:
 
 
 def _not_a_key(path: Path) -> Misconfigured:
-    return Misconfigured(f"{path} does not hold a key of the kind expected", "see docs/wire.md, 6")
+    return Misconfigured(
+        f"{path} does not hold a key of the kind expected",
+        "PEM: Ed25519 or P-256 to sign and verify, X25519 to seal; anpr-edge keys init makes the signing key",
+    )

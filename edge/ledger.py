@@ -93,12 +93,18 @@ class Ledger:
         except apsw.FullError:
             # Only receipts free room: they must go through when nothing else does.
             settles = [i for i in todo if isinstance(changes[i], Settle)]
-            done = self._transaction([changes[i] for i in settles]) if settles else []
+            done = self._settle_alone([changes[i] for i in settles])
             results = [_no_room() for _ in changes]
             todo = settles
         for i, result in zip(todo, done, strict=True):
             results[i] = result
         return results
+
+    def _settle_alone(self, settles: Sequence[Change]) -> list[int | Outcome]:
+        try:
+            return self._transaction(settles) if settles else []
+        except apsw.FullError as problem:
+            raise _broken(problem) from problem
 
     def _transaction(self, changes: Sequence[Change | _Begin]) -> list[int | Outcome]:
         end, flow = self._end, (self._entered_bytes, self._left_bytes)
@@ -165,9 +171,11 @@ class Ledger:
         found = self._db.execute("SELECT session FROM epochs WHERE epoch = ?", (settle.epoch,)).fetchone()
         if found is None:
             return 0
-        left = [leaving.let_go(self._db, row_of(found[0], first), row_of(found[0], last)) for first, last in settle.got]
+        # A number beyond what an epoch can hold would reach into the rows of the next.
+        got = [(first, min(last, _SEQ_MASK)) for first, last in settle.got if first <= _SEQ_MASK]
+        left = [leaving.let_go(self._db, row_of(found[0], first), row_of(found[0], last)) for first, last in got]
         self._left_bytes += sum(size for _, size in left)
-        for seq, code in settle.refused:
+        for seq, code in ((seq, code) for seq, code in settle.refused if seq <= _SEQ_MASK):
             leaving.set_aside(self._db, row_of(found[0], seq), State.REFUSED, code)
         return sum(count for count, _ in left)
 
@@ -293,7 +301,7 @@ class Ledger:
 
 def _no_room() -> Unavailable:
     return Unavailable(
-        "the ledger has no room for more reads", "see why records are not leaving: anpr-edge doctor uplink"
+        "the ledger has no room for more reads", "see why records do not leave: anpr-edge doctor receipts"
     )
 
 

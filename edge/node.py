@@ -157,7 +157,7 @@ class Node:
 
     def _refused(self) -> dict[str, int]:
         assert self.listening is not None
-        by_reason = Counter(self.listening.counts())
+        by_reason = Counter(self.listening.refused())
         for each in self.health.values():
             by_reason.update(each.reasons)
         return dict(by_reason)
@@ -187,9 +187,9 @@ class Node:
 
     async def enter_refusals(self) -> None:
         """What was turned away since the last time, at the door and in the intake, as one act."""
-        assert self.listening is not None
-        assert self.intake is not None
-        now = Counter(self.listening.counts())
+        if self.listening is None or self.intake is None:
+            return  # the door never opened: nothing was turned away
+        now = Counter(self.listening.refused())
         for reason, count in (now - self._turned_away).items():
             self.intake.refusals.counts["unknown", reason] += count
         self._turned_away = now
@@ -217,7 +217,8 @@ def _link(loaded: Loaded, address: Address, session: int, received: Callable[[st
 
 def client_id(loaded: Loaded) -> str:
     """The node's name at the broker."""
-    return f"anpr-edge-{loaded.settings.node.operator}-{loaded.settings.node.node}"
+    names = loaded.settings.node
+    return f"anpr-edge-{names.operator}-{names.site}-{names.node}"
 
 
 def tls_of(loaded: Loaded) -> Tls | None:

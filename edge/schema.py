@@ -64,7 +64,7 @@ def require_sqlite() -> str:
 def open_writer(state: Path, max_bytes: int) -> apsw.Connection:
     """The one connection that writes. Makes and migrates the file where needed."""
     require_sqlite()
-    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(state, "paths.state")
     path = state / FILE
     fresh = not path.exists()
     if fresh:
@@ -74,7 +74,7 @@ def open_writer(state: Path, max_bytes: int) -> apsw.Connection:
             _migrate(path)
         connection = apsw.Connection(str(path))
         _settle_in(connection, max_bytes)
-    except (apsw.Error, sqlite3.Error) as problem:
+    except (apsw.Error, sqlite3.Error, UnicodeDecodeError) as problem:
         raise StorageFailed(
             f"the ledger {FILE} cannot be opened: {type(problem).__name__}",
             "look at the disk first (anpr-edge doctor disk); never delete the file: it holds evidence",
@@ -139,6 +139,21 @@ def sync_directory(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def make_folder(folder: Path, setting: str) -> None:
+    """Make a folder, private to this user, where it is missing."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except (PermissionError, FileExistsError, NotADirectoryError) as problem:
+        raise Misconfigured(
+            f"{setting} names a folder that cannot be made: {problem.strerror}",
+            "name another, or give it to the service's user",
+        ) from problem
+    except OSError as problem:
+        raise StorageFailed(
+            f"the folder of {setting} cannot be made: {problem.strerror}", "look at the disk: anpr-edge doctor disk"
+        ) from problem
 
 
 def open_reader(state: Path) -> Database:

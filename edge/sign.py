@@ -107,7 +107,7 @@ def decode(data: bytes, limit_bytes: int = _MAX_SIGNED_BYTES) -> Any:
     try:
         value = cbor2.CBORDecoder(stream, tag_hook=_no_tags, max_depth=16).decode()
         same = stream.read(1) == b"" and encode(value) == data
-    except (cbor2.CBORError, ValueError, TypeError, OverflowError, RecursionError, EOFError) as problem:
+    except (cbor2.CBORError, ValueError, TypeError, ArithmeticError, RecursionError, EOFError) as problem:
         raise Tampered("bytes that should be CBOR are not") from problem
     if not same:
         raise Tampered("a CBOR item is not in deterministic form")

@@ -55,13 +55,15 @@ CAMERA_CODES = ("camera-down", "camera-silent", "authorisation", "camera-clock")
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Something that is wrong now. `camera` is None for the node's own."""
+    """Something that is wrong now. `camera` is None for the node's own; `began_age_s` says how long it has been so,
+    where that is known to be before it was noticed."""
 
     code: str
     level: str
     sentence: str
     hint: str
     camera: str | None = None
+    began_age_s: int | None = None
 
     def topic(self) -> str:
         return f"alert/{self.code}" + (f"/{self.camera}" if self.camera else "")
@@ -102,29 +104,36 @@ def _node_alerts(now: Situation) -> list[Alert]:
     days = now.certificate_days
     if days is not None and days < CERTIFICATE_POOR_DAYS:
         level = "bad" if days < CERTIFICATE_BAD_DAYS else "poor"
-        found.append(Alert("certificate", level, f"the uplink's certificate ends in {days} days", "renew it"))
+        found.append(
+            Alert(
+                "certificate",
+                level,
+                f"the uplink's certificate ends in {days} days",
+                "see docs/field-guide.md#certificate",
+            )
+        )
     return found
 
 
 def _camera_alerts(now: Situation, camera: str) -> list[Alert]:
     report, found = now.cameras[camera], []
+    quiet_s = report["last_delivery_age_s"]
     if report["state"] == "down":
-        found.append(Alert("camera-down", "bad", "the camera does not answer", "power, cable, address", camera))
+        hint = "see docs/field-guide.md#camera-down"
+        found.append(Alert("camera-down", "bad", "the camera does not answer", hint, camera, quiet_s))
     if report["state"] == "silent":
         hint = "see docs/field-guide.md#camera-silent"
-        found.append(
-            Alert("camera-silent", "bad", "the camera answers or is not asked, and delivers nothing", hint, camera)
-        )
+        found.append(Alert("camera-silent", "bad", "the camera delivers nothing", hint, camera, quiet_s))
     if not report["authorised"]:
-        hint = "nothing of it is kept until a new authorisation stands in cameras.d"
+        hint = "nothing of it is kept; see docs/field-guide.md#authorisation"
         found.append(Alert("authorisation", "bad", "the camera is not authorised now", hint, camera))
     elif now.authorisation_days[camera] < AUTHORISATION_POOR_DAYS:
         sentence = f"the camera's authorisation ends in {now.authorisation_days[camera]} days"
-        found.append(Alert("authorisation", "poor", sentence, "have it renewed, or take the camera down", camera))
+        found.append(Alert("authorisation", "poor", sentence, "see docs/field-guide.md#authorisation", camera))
     skew_ms = report["clock_skew_ms"]
     if skew_ms is not None and abs(skew_ms) > SKEW_POOR_MS:
         sentence = f"the camera's clock is {abs(skew_ms) // 1000} s {'ahead' if skew_ms > 0 else 'behind'}"
-        found.append(Alert("camera-clock", "poor", sentence, "set the camera's clock and zone", camera))
+        found.append(Alert("camera-clock", "poor", sentence, "see docs/field-guide.md#camera-clock", camera))
     return found
 
 

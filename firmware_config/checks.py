@@ -15,7 +15,8 @@ def configuration(folder: Path, dialects: Collection[str]) -> Finding:
     found = problems(folder, dialects=dialects)
     if found:
         first = found[0]
-        return bad(f"{first.file}:{first.line}: {first.key} {first.problem}", "anpr-edge config check lists all")
+        what = f"{first.key} {first.problem}".strip()
+        return bad(f"{first.file}:{first.line}: {what}", "anpr-edge config check lists all")
     return good(f"{folder} is sound")
 
 

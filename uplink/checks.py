@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Mapping
@@ -29,9 +30,14 @@ async def reach(host: str, port: int) -> Finding:
     except TimeoutError:
         return bad("the broker does not answer in time", "check modem, route and firewall: ip route; mtr")
     except OSError as problem:
-        return bad(f"the broker cannot be reached: {problem.strerror}", "check uplink.broker, and that it runs")
+        return bad(f"the broker cannot be reached: {_why(problem)}", "check uplink.broker, and that it runs")
     writer.close()
     return good(f"a connection to port {port} of the broker comes about")
+
+
+def _why(problem: OSError) -> str:
+    """Asyncio's own text names the address, or for several addresses no reason: the kernel's word instead."""
+    return os.strerror(problem.errno).lower() if problem.errno else "no address of it answers"
 
 
 async def tls(host: str, port: int, settings: Tls | None) -> Finding:
@@ -75,7 +81,10 @@ async def mqtt(host: str, port: int, settings: Tls | None, protocol: int, client
         async with asyncio.timeout(WITHIN_S):
             refusal = await answered
     except (OSError, TimeoutError):
-        return bad("the broker takes the connection and does not speak MQTT", "check the port in uplink.broker")
+        return bad(
+            "the broker takes the connection and does not answer in MQTT",
+            "check the port in uplink.broker; if it is right, the broker hangs",
+        )
     finally:
         client.disconnect()
         await asyncio.to_thread(client.loop_stop)

@@ -86,6 +86,7 @@ class Courier:
         self._flights: dict[int, Flight] = {}
         self._fetched: dict[Lane, list[Record]] = {lane: [] for lane in LANES}
         self._cursor: dict[Lane, int] = dict.fromkeys(LANES, 0)
+        self._deep: frozenset[Lane] = frozenset()  # whose last fetch was full: more lies behind it
         self._boundary = 0
         self._live_since_s = 0.0
         self._sent = Sent()
@@ -117,6 +118,7 @@ class Courier:
         """Set what is live anew: what comes from now on."""
         self._boundary = await self._shelf.last_row()
         self._live_since_s = self._mono_s()
+        self._deep = frozenset()
         for lane in LANES:
             self._fetched[lane].clear()
             self._cursor[lane] = self._boundary if lane.part is Part.LIVE else 0
@@ -155,12 +157,14 @@ class Courier:
         if sum(f.size_bytes for f in self._flights.values()) >= self._terms.window_bytes * _UNRECEIPTED_WINDOWS:
             return None
         await self._refill()
-        lane = choose([lane for lane in LANES if self._fetched[lane]], self._sent, self._terms.backlog_share_percent)
+        ready = [lane for lane in LANES if self._fetched[lane]]
+        lane = choose(ready, self._sent, self._terms.backlog_share_percent)
         if lane is None:
             return None
         record = self._fetched[lane].pop(0)
         self._flights[record.row] = Flight(record)
-        self._sent = self._sent.more(lane.part, len(record.sealed))
+        if len({each.part for each in ready}) == 2:  # else hours of live alone would owe the next backlog all of it
+            self._sent = self._sent.more(lane.part, len(record.sealed))
         self._allowance_bytes -= len(record.sealed)
         return record
 
@@ -190,6 +194,7 @@ class Courier:
             until = self._boundary if lane.part is Part.BACKLOG else (1 << 62)
             while not self._fetched[lane]:
                 records = await self._shelf.waiting(lane.tier, self._cursor[lane], until, _FETCH)
+                self._deep = self._deep | {lane} if len(records) == _FETCH else self._deep - {lane}
                 if not records:
                     break
                 self._cursor[lane] = records[-1].row
@@ -197,7 +202,7 @@ class Courier:
 
     def _live_is_old(self) -> bool:
         """Whether the live part has a backlog of its own: then the newest are to go first again."""
-        return any(len(self._fetched[lane]) == _FETCH for lane in LANES if lane.part is Part.LIVE)
+        return any(lane.part is Part.LIVE for lane in self._deep)
 
     async def _send(self, flight: Flight) -> None:
         try:

@@ -25,9 +25,10 @@ from edge.errors import Misconfigured
 from uplink.backoff import full_jitter
 from uplink.transport import Disconnected, Message, NotTaken
 
-FIRST_WAIT_S, MOST_WAIT_S = 1.0, 300.0
+FIRST_WAIT_S, MOST_WAIT_S = 1.0, 30.0  # a broker that returns has its nodes within half a minute
 USER_TIMEOUT_MS = 20_000  # a half-open link shows after this (measured: 6.4 s at 6 s; without, two keepalives)
 CONNECT_TIMEOUT_S = 10.0
+ACKNOWLEDGE_WITHIN_S = 30.0
 IN_FLIGHT_MESSAGES = 20  # Mosquitto's own limit; a broker may state a lower one in its CONNACK
 WILL_DELAY_S = 20
 
@@ -70,6 +71,7 @@ class _Line:
     client: paho.Client
     up: asyncio.Future[int]
     down: asyncio.Future[str]
+    most: int = IN_FLIGHT_MESSAGES
     places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
     waiting: dict[int, asyncio.Future[None]] = field(default_factory=dict)
 
@@ -108,7 +110,7 @@ class MqttLink:
                 waits = full_jitter(FIRST_WAIT_S, MOST_WAIT_S, self._chance)
                 self.last_problem = await line.down
             except Disconnected as problem:
-                self.last_problem = str(problem.__cause__ or problem)
+                self.last_problem = str(problem.__cause__ or problem) or f"no answer within {CONNECT_TIMEOUT_S:.0f} s"
             finally:
                 await self._hang_up(line)
             await asyncio.sleep(next(waits))
@@ -131,11 +133,22 @@ class MqttLink:
         if info.rc not in (paho.MQTT_ERR_SUCCESS, paho.MQTT_ERR_NO_CONN):
             raise Disconnected
         line.waiting[info.mid] = done
-        await done
+        try:
+            async with asyncio.timeout(ACKNOWLEDGE_WITHIN_S):
+                await done
+        except TimeoutError:
+            # Nothing is known of it, and its place in the window would be lost: begin anew.
+            settle(line.down, f"no acknowledgement within {ACKNOWLEDGE_WITHIN_S:.0f} s")
+            raise Disconnected from None
 
     async def _connect(self, line: _Line) -> None:
         broker = self._broker
-        clean: dict[str, Any] = {"clean_start": True} if broker.protocol == 5 else {}
+        clean: dict[str, Any] = {}
+        if broker.protocol == 5:
+            # A will waits no longer than its session lives (MQTT 5, 3.1.3.2.2).
+            session = _properties(PacketTypes.CONNECT)
+            session.SessionExpiryInterval = WILL_DELAY_S
+            clean = {"clean_start": True, "properties": session}
         try:
             await asyncio.to_thread(line.client.connect, broker.host, broker.port, broker.keepalive_s, **clean)
             line.client.loop_start()
@@ -192,21 +205,32 @@ class MqttLink:
             if code.is_failure:
                 tell(_fail, line.up, ConnectionRefusedError(f"the broker refuses the connection: {code}"))
                 return
-            most = min(IN_FLIGHT_MESSAGES, getattr(properties, "ReceiveMaximum", IN_FLIGHT_MESSAGES))
+            line.most = min(IN_FLIGHT_MESSAGES, getattr(properties, "ReceiveMaximum", IN_FLIGHT_MESSAGES))
             client.subscribe([(topic, 1) for topic in self._subscriptions])
-            tell(settle, line.up, most)
+
+        def on_subscribe(_c: Any, _u: Any, _m: int, codes: list[ReasonCode], _p: Any) -> None:
+            # Without receipts nothing would ever be forgotten: a link that cannot hear them is not up.
+            if any(code.is_failure for code in codes):
+                tell(_fail, line.up, ConnectionRefusedError("the broker refuses the subscription to receipts"))
+            else:
+                tell(settle, line.up, line.most)
 
         def on_publish(_c: Any, _u: Any, mid: int, code: ReasonCode, _p: Any) -> None:
             tell(self._acknowledged, line, mid, code.value if code.is_failure else 0)
 
         def on_disconnect(_c: Any, _u: Any, _f: Any, code: ReasonCode, _p: Any) -> None:
-            tell(_fail, line.up, ConnectionResetError(f"the connection ended: {code}"))
+            # TLS 1.3: a broker refuses the node's certificate only after the handshake, and paho drops its reason.
+            hint = "" if self._context is None else "; does the broker refuse this node's certificate?"
+            tell(
+                _fail, line.up, ConnectionResetError(f"the broker ended the connection at its beginning: {code}{hint}")
+            )
             tell(settle, line.down, str(code))
 
         def on_message(_c: Any, _u: Any, message: paho.MQTTMessage) -> None:
             tell(self._received, message.topic, bytes(message.payload))
 
         line.client.on_connect = on_connect
+        line.client.on_subscribe = on_subscribe
         line.client.on_publish = on_publish
         line.client.on_disconnect = on_disconnect
         line.client.on_message = on_message

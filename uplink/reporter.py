@@ -54,17 +54,26 @@ class Reporter:
         self._seq = 0
         self._last_state = ""
 
-    async def run(self, wait_up: Callable[[], Awaitable[object]]) -> None:
-        """Report from each coming up of the link, at every interval; until cancelled."""
+    async def run(self, wait_up: Callable[[], Awaitable[object]], wait_down: Callable[[], Awaitable[object]]) -> None:
+        """Report from each coming up of the link, at every interval, until it goes down; until cancelled."""
         while True:
             await wait_up()
             try:
                 await self._connected()
-                while True:
-                    await self._beat()
-                    await asyncio.sleep(self._interval_s)
+                await self._beat_until_down(wait_down)
             except Disconnected:
                 continue
+
+    async def _beat_until_down(self, wait_down: Callable[[], Awaitable[object]]) -> None:
+        """A link that is lost and comes back between two beats is a new beginning: its will has been heard."""
+        while True:
+            await self._beat()
+            try:
+                async with asyncio.timeout(self._interval_s):
+                    await wait_down()
+            except TimeoutError:
+                continue
+            return
 
     async def say_stopped(self, at_ms: int) -> None:
         """A clean stop, as the last word: `lost` comes only from the broker."""
@@ -105,7 +114,7 @@ class Reporter:
             del self._since_ms[topic]
             self._said_alerts.pop(topic, None)
         for topic, alert in current.items():
-            since_ms = self._since_ms.setdefault(topic, now.at_ms)
+            since_ms = self._since_ms.setdefault(topic, now.at_ms - (alert.began_age_s or 0) * 1000)
             if self._said_alerts.get(topic) != alert.level:
                 content = {"level": alert.level, "since_ms": since_ms, "sentence": alert.sentence, "hint": alert.hint}
                 await self._say(json_message(self._address, topic, content, retain=True))

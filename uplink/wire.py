@@ -18,7 +18,7 @@ from uplink.transport import Message
 
 HEARTBEAT_MAX_BYTES = 1000
 _MAX_RANGES = 10_000
-_MAX_SEQ = 2**53 - 1
+_MAX_SEQ = 2**40 - 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,9 @@ _SPARED_S = 1.0
 
 _OURSELVES = frozenset({"127.0.0.1", "::1"})  # the node's own check of this door needs no camera
 
+HARMLESS = frozenset({"idle_timeout", "idle_replaced", "no_request"})
+"""Counts of connections that ended without anything having been asked."""
+
 _UNKNOWN = ""
 """The one source that all addresses without a camera count as."""
 

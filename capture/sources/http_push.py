@@ -14,7 +14,7 @@ from ipaddress import ip_address
 from aiohttp import web
 
 from capture.delivery import Answer, Delivery, InHand, plain
-from capture.sources.guard import Guard, Limits, address_of
+from capture.sources.guard import HARMLESS, Guard, Limits, address_of
 from edge.read import Arrival, Outcome, Received, Verdict
 
 _RETRY_AFTER_S = 5
@@ -39,8 +39,12 @@ class Listening:
         self.port: int = server.sockets[0].getsockname()[1]
 
     def counts(self) -> dict[str, int]:
-        """What was turned away before it was a delivery, by a stable word, since the start."""
+        """What ended before it was a delivery, by a stable word, since the start."""
         return dict(self._guard.counts)
+
+    def refused(self) -> dict[str, int]:
+        """Of those, what somebody may have wanted to be heard. A connection that ends unused is no refusal."""
+        return {reason: count for reason, count in self._guard.counts.items() if reason not in HARMLESS}
 
     async def failed(self) -> None:
         """Wait until something of ours breaks while a delivery is in hand, and raise it."""
@@ -113,7 +117,7 @@ class _Push:
 
     async def _answer(self, request: web.BaseRequest, address: str, guard: Guard) -> web.Response:
         url = request.rel_url
-        if request.method == "GET" and url.raw_path == "/healthz" and _is_loopback(address):
+        if request.method == "GET" and url.raw_path == "/healthz" and _is_here(address, request.transport):
             return _response(Answer(200, _TEXT, b"ok\n"))
         if not self._known_address(address):
             guard.counts["unknown_source"] += 1
@@ -179,8 +183,10 @@ def _response(answer: Answer, *, last: bool = False) -> web.Response:
     return response
 
 
-def _is_loopback(address: str) -> bool:
+def _is_here(address: str, transport: asyncio.Transport | None) -> bool:
+    """Whether the asker is this machine: loopback, or the very address it was asked at."""
+    own = transport.get_extra_info("sockname") if transport is not None else None
     try:
-        return ip_address(address).is_loopback
+        return ip_address(address).is_loopback or (own is not None and address == own[0])
     except ValueError:
         return False

@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
         wrong = ", ".join(sorted(set(args.checks) - known))
         warn(f"anpr-edge doctor: no check is called {wrong}; there are: {', '.join(c.id for c in checks)}")
         return 64
-    wanted = [check for check in checks if not args.checks or check.id in args.checks]
+    wanted = _with_what_they_rest_on(checks, args.checks) if args.checks else checks
     answers = asyncio.run(ask_all(wanted, (lambda _: None) if args.json else _tell))
     if args.json:
         say_json(
@@ -61,6 +61,15 @@ def run(args: argparse.Namespace) -> int:
             ]
         )
     return exit_code(answers)
+
+
+def _with_what_they_rest_on(checks: list[Check], names: list[str]) -> list[Check]:
+    """The named checks and those that they depend on, in the order of all."""
+    wanted = set(names)
+    for check in reversed(checks):  # a check depends only on ones before it
+        if check.id in wanted:
+            wanted.update(check.depends_on)
+    return [check for check in checks if check.id in wanted]
 
 
 def _tell(answer: Answered) -> None:
@@ -100,9 +109,10 @@ def _site(loaded: Loaded) -> list[Check]:
 def _way_in(loaded: Loaded) -> list[Check]:
     """From the camera to the commit."""
     settings, resolve = loaded.settings, loaded.resolve
+    host, _ = host_port(settings.capture.http_push.listen)
     sign, seal_to = resolve(settings.keys.sign), resolve(settings.keys.seal_to)
     return [
-        Check("door", lambda: capture.checks.door(gather(loaded)["listening_port"]), ("service",)),
+        Check("door", lambda: capture.checks.door(host, gather(loaded)["listening_port"]), ("service",)),
         Check("cameras", lambda: capture.checks.deliveries(gather(loaded)), ("service", "door")),
         Check("camera-clock", lambda: capture.checks.clocks(gather(loaded), SKEW_POOR_MS), ("service",)),
         Check("refusals", lambda: capture.checks.refusals(gather(loaded)), ("service",)),
