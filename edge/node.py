@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from capture.sources.http_push import Listening
@@ -17,7 +18,7 @@ from edge.clock import Clock
 from edge.flow import FlowMeter, Sample
 from edge.health import CameraHealth, camera_summary
 from edge.intake import Intake
-from edge.ledger import Ledger
+from edge.ledger import Ledger, row_of
 from edge.notify import Notifier
 from edge.probes.certificates import days_left
 from edge.probes.disk import disk
@@ -37,7 +38,7 @@ from uplink.wire import Address, state_message
 
 STATUS_EVERY_S = 2.0
 REFUSALS_EVERY_S = 3600.0
-LAST_WORDS_S = 5.0
+LAST_RECEIPT_S, LAST_WORDS_S = 2.0, 5.0
 
 
 class LedgerShelf:
@@ -198,13 +199,24 @@ class Node:
     async def last_words(self) -> None:
         """The acts of stopping, and the state; within a bound, for the broker may be away."""
         await self.enter_refusals()
-        await self._thread.commit(Enter("stopped", {}))
+        seq = await self._thread.commit(Enter("stopped", {}))
         self.courier.ring()
-        try:
+        if self.link.up.is_set() and isinstance(seq, int):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAST_RECEIPT_S):
+                    await self._until_let_go(row_of(self.session, seq))
+        with suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORDS_S):
                 await self.reporter.say_stopped(self._clock.now().utc_ms)
-        except TimeoutError:
-            return
+
+    async def _until_let_go(self, row: int) -> None:
+        """Until the store has this record. A receipt still on its way at the end would reset the connection, and the
+        broker, not having read the DISCONNECT, would say `lost` of a clean stop.
+        """
+        while True:
+            if not await self._thread.ask(lambda ledger: ledger.waiting(Tier.FIRST, row - 1, row, 1)):
+                return
+            await asyncio.sleep(0.05)
 
 
 def _link(loaded: Loaded, address: Address, session: int, received: Callable[[str, bytes], None]) -> MqttLink:

@@ -69,5 +69,10 @@ def read(runtime: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
+def alive(said: dict[str, Any]) -> bool:
+    """Whether the process that wrote it is still there: after a crash the file stays."""
+    return Path(f"/proc/{said.get('pid')}").exists()
+
+
 def remove(runtime: Path) -> None:
     (runtime / FILE).unlink(missing_ok=True)

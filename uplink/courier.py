@@ -103,10 +103,12 @@ class Courier:
         """Serve each connection from its coming up to its going down; until cancelled."""
         while True:
             await wait_up()
-            await self._begin()
             async with asyncio.TaskGroup() as tasks:
+                # Waited for from the first moment, so that a link that goes and returns meanwhile is not missed.
+                down = tasks.create_task(_ended(wait_down))
+                await self._begin()
                 sending = tasks.create_task(self._send_all(tasks))
-                await wait_down()
+                await down
                 sending.cancel()
 
     async def _begin(self) -> None:
@@ -249,3 +251,7 @@ class Courier:
             ):
                 del self._flights[row]
         self._bell.set()
+
+
+async def _ended(wait_down: Callable[[], Awaitable[object]]) -> None:
+    await wait_down()

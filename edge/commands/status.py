@@ -9,10 +9,15 @@ import time
 from typing import Any
 
 from edge import statusfile
-from edge.clock import utc_ms
+from edge.admit import utc_day
+from edge.camera import AuthorisationState
+from edge.clock import kernel_quality, utc_ms
 from edge.commands.output import config_argument, json_argument, say, say_json, table
 from edge.errors import EdgeError
+from edge.health import CameraHealth
 from edge.schema import open_reader
+from edge.version import VERSION
+from firmware_config.authorise import cameras as known_cameras
 from firmware_config.load import Loaded, load
 
 HELP = "one screen: cameras, buffer, uplink, clock, alerts"
@@ -39,23 +44,48 @@ def run(args: argparse.Namespace) -> int:
             else:
                 _screen(shown)
             if not args.watch:
-                return 0 if shown["running"] else 1
+                return 0
             time.sleep(2)
     except KeyboardInterrupt:
         return 0
 
 
 def gather(loaded: Loaded) -> dict[str, Any]:
-    """What the service last said and whether it still does; where it does not, the buffer as it lies in the ledger."""
+    """What the service last said and whether it still does; where it does not, what the ledger and the clock say."""
     said = statusfile.read(loaded.settings.paths.runtime)
     age_s = None if said is None else max(0, (utc_ms() - int(said["at_ms"])) // 1000)
-    if said is not None and age_s is not None and age_s <= STALE_AFTER_S:
+    if said is not None and age_s is not None and age_s <= STALE_AFTER_S and statusfile.alive(said):
         return {"running": True, "age_s": age_s, **said}
-    return {"running": False, "age_s": age_s, "state": "stopped", "buffer": _buffer(loaded), **_last(said)}
+    return {"running": False, "age_s": age_s, **_stopped(loaded), "last_said": said}
 
 
-def _last(said: dict[str, Any] | None) -> dict[str, Any]:
-    return {"last_said": said} if said else {}
+def _stopped(loaded: Loaded) -> dict[str, Any]:
+    """The same members as a running service's, as far as they can be known without it."""
+    quality, settings = kernel_quality(), loaded.settings
+    return {
+        "state": "stopped",
+        "line": "the service is not running",
+        "at_ms": utc_ms(),
+        "version": VERSION,
+        "config": loaded.digest,
+        "clock": {"state": quality.state.value, "bound_ms": quality.bound_ms},
+        "buffer": _buffer(loaded),
+        "uplink": {
+            "up": False,
+            "problem": "the service is not running",
+            "receipt_age_s": None,
+            "acknowledge": settings.uplink.acknowledge,
+            "counts": {},
+        },
+        "cameras": {
+            camera.id: CameraHealth(camera.id, 0, 0).report(
+                0, camera.authorisation.state(utc_day(utc_ms())) is AuthorisationState.AUTHORISED
+            )
+            for camera in known_cameras(settings)
+        },
+        "alerts": [],
+        "refused": {},
+    }
 
 
 def _buffer(loaded: Loaded) -> dict[str, Any] | None:
