@@ -62,7 +62,7 @@ def upright(picture: Image.Image, orientation: int) -> Image.Image:
 
 def _pixels(data: bytes, header: Header, at_least: Size | None) -> Image.Image:
     if header.format is Format.JPEG:
-        data = jpeg.strip(data)
+        data = jpeg.strip(data, header.jpeg.segments if header.jpeg is not None else ())
     elif header.format is Format.PNG:
         data = png.essential(data, header.palette)
     image = _DECODERS[header.format](BytesIO(data))

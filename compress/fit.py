@@ -1,61 +1,36 @@
-"""One picture inside its legal cap, or refused. Pure: the same bytes and caps give the same JPEG.
+"""One picture inside its legal cap, or refused. Pure: the same bytes, caps and library versions give the same JPEG.
 
 A picture that complies is never coded again. What is returned is inside its cap, checked on the bytes themselves, and
-holds no metadata. At most 12 encodes are spent on one picture. `_within_bytes` is the whole search: a better one takes
-its place without touching the rest.
+holds no metadata. How large and how fine is `compress.overview`'s to say; a patch keeps its size and gives up quality.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from io import BytesIO
+from dataclasses import replace
 
+import numpy as np
 from PIL import Image
 
-from compress import jpeg
+from compress import jpeg, tables
+from compress.codec import Coded, Encoder
 from compress.decode import Size, decode, turned, upright
 from compress.inspect import LIMITS, Header, Limits, inspect
+from compress.overview import Guess, overview, probed, resized, side_wanted
 from compress.reason import Reason, refused
+from compress.search import search
 from edge.read import Box, FittedImage, Role
 from firmware_config.profile import Caps
 
-ENCODES_MAX = 12
+ENCODES_MAX = 5
 # Round the plate: none costs reading accuracy, 10 to 15 % of the box on each side gave the best.
 MARGIN = 0.12
 
-_LONG_SIDES_PX = (1120, 960, 800, 640, 480, 320, 160, 64)
-# Below this quality a smaller picture shows more than a coarser one.
-_OVERVIEW_QUALITY = 25
-_QUALITY_MIN = 12
-_OVERVIEW_QUALITY_MAX = 90
-_PATCH_QUALITY_MAX = 95
-_LAST_RESORTS = 3
-_FULL_ENOUGH = 0.97
-
-
-@dataclass(frozen=True, slots=True)
-class _Coded:
-    jpeg: bytes
-    size: Size
-    quality: int
-
-
-class _Encoder:
-    """Makes JPEGs and counts them; lives for one picture."""
-
-    def __init__(self) -> None:
-        self.encodes = 0
-
-    @property
-    def left(self) -> int:
-        return ENCODES_MAX - self.encodes
-
-    def encode(self, picture: Image.Image, quality: int) -> _Coded:
-        self.encodes += 1
-        out = BytesIO()
-        # 4:2:0 always wins at these caps, and optimised tables save 6 %.
-        picture.save(out, "JPEG", quality=quality, optimize=True, subsampling="4:2:0")
-        return _Coded(out.getvalue(), picture.size, quality)
+_PATCH_SCALE = 0.3
+_PATCH_ENCODES = 4
+_LAST_RESORT_PX, _LAST_RESORT_SCALE = 48, 6.0
+_PLAIN_COARSENESS = 2.0  # of a picture that is no JPEG: as if it were a fine one
+_ENOUGH_SIDE = 0.75  # of the side wanted: a power-of-two decode this near is taken as it is
+_ENOUGH_AFTER_ALL = 0.6  # once it is decoded: a second decode must be worth its time
 
 
 def fit(data: bytes, role: Role, caps: Caps, box: Box | None = None, limits: Limits = LIMITS) -> FittedImage:
@@ -87,10 +62,10 @@ def _kept(data: bytes, header: Header, role: Role, caps: Caps) -> FittedImage | 
         return None
     if most is not None and (size[0] > most[0] or size[1] > most[1]):
         return None
-    bare = jpeg.strip(data)
+    bare = jpeg.strip(data, found.segments)
     if len(bare) > max_bytes(role, caps):
         return None
-    decode(bare, header)  # evidence that cannot be looked at is not evidence
+    decode(bare, replace(header, jpeg=replace(found, segments=())))  # evidence that cannot be looked at is none
     return FittedImage(role, bare, *size, None, 0, ("kept" if bare == data else "stripped",), *size)
 
 
@@ -99,78 +74,64 @@ def _recoded(data: bytes, header: Header, role: Role, caps: Caps, box: Box | Non
     area = (0, 0, *stored) if box is None else _round_plate(box, stored)
     whole = turned((area[2] - area[0], area[3] - area[1]), header.orientation)
     start = _inside(whole, _max_px(role, caps) or whole)
+    encoder, cap = Encoder(*_TABLES[role]), max_bytes(role, caps)
     if role is Role.OVERVIEW:
-        start = _inside(start, (_LONG_SIDES_PX[0], _LONG_SIDES_PX[0]))
-    # A scaled decode would move the box, so only a picture that is used whole is decoded small.
-    picture = decode(data, header, turned(start, header.orientation) if box is None else None)
-    if box is not None:
-        picture = picture.crop(area)
-    picture = upright(picture, header.orientation)
-    if _neutral(_scaled(picture, start)):
-        picture = picture.convert("L")
-    encoder = _Encoder()
-    coded = _within_bytes(encoder, picture, role, start, max_bytes(role, caps))
+        coded = _overview(data, header, area, start, cap, encoder)
+    else:
+        coded = _patch(_picture(data, header, area, start), start, cap, encoder)
     cut = ("cropped",) if area != (0, 0, *stored) else ()
     scaled = ("resized",) if coded.size != whole else ()
     actions = (*cut, *scaled, "recompressed")
     return FittedImage(role, coded.jpeg, *coded.size, coded.quality, encoder.encodes, actions, *stored)
 
 
-def _within_bytes(encoder: _Encoder, picture: Image.Image, role: Role, start: Size, cap: int) -> _Coded:
-    """The best JPEG of `picture` found within `cap` bytes, no larger than `start`. Raises Refused "cannot_fit"."""
-    if role is Role.PLATE_PATCH:
-        # A patch is small already: it keeps its size and gives up quality.
-        found = _patch(encoder, _scaled(picture, start), cap)
-    else:
-        found = _overview(encoder, picture, start, cap)
-    return found or _last_resort(encoder, picture, start, cap)
+_TABLES = {Role.OVERVIEW: (tables.LUMA, tables.CHROMA), Role.PLATE_PATCH: (tables.FLAT, tables.CHROMA)}
 
 
-def _patch(encoder: _Encoder, picture: Image.Image, cap: int) -> _Coded | None:
-    best = encoder.encode(picture, _PATCH_QUALITY_MAX)
-    if len(best.jpeg) <= cap:
-        return best
-    return _bisect(encoder, picture, (_QUALITY_MIN, _PATCH_QUALITY_MAX - 1), cap, encoder.left - _LAST_RESORTS)
+def _picture(data: bytes, header: Header, area: tuple[int, int, int, int], at_least: Size) -> Image.Image:
+    """The part of the picture that is used, upright, RGB or grey, at least this large where it was."""
+    stored = (header.width_px, header.height_px)
+    whole = area == (0, 0, *stored)
+    # A scaled decode would move the box, so only a picture that is used whole is decoded small.
+    picture = decode(data, header, turned(at_least, header.orientation) if whole else None)
+    picture = upright(picture if whole else picture.crop(area), header.orientation)
+    return picture.convert("L") if _neutral(picture) else picture
 
 
-def _overview(encoder: _Encoder, picture: Image.Image, start: Size, cap: int) -> _Coded | None:
-    """The largest size that reaches the quality below which size should give way, then its best quality."""
-    longest = max(start)
-    for long_side in (longest, *(px for px in _LONG_SIDES_PX if px < longest)):
-        smaller = _scaled(picture, _inside(start, (long_side, long_side)))
-        floor = encoder.encode(smaller, _OVERVIEW_QUALITY)
-        if len(floor.jpeg) <= cap:
-            return _bisect(encoder, smaller, (_OVERVIEW_QUALITY + 1, _OVERVIEW_QUALITY_MAX), cap, encoder.left) or floor
-    return None
+def _overview(
+    data: bytes, header: Header, area: tuple[int, int, int, int], start: Size, cap: int, encoder: Encoder
+) -> Coded:
+    whole = (area[2] - area[0], area[3] - area[1])
+    coarseness = header.jpeg.coarseness if header.jpeg is not None else _PLAIN_COARSENESS
+    guess = Guess(len(data), header.width_px * header.height_px, coarseness, cap)
+    enough = side_wanted(max(whole), guess.scale(whole[0] * whole[1])) * _ENOUGH_SIDE
+    picture = _picture(data, header, area, _inside(start, (round(enough), round(enough))))
+    prospect = probed(picture, encoder, cap, guess.scale(picture.size[0] * picture.size[1]))
+    wanted = side_wanted(max(picture.size), prospect.scale)
+    if wanted * _ENOUGH_AFTER_ALL > max(picture.size) < max(start):
+        # The header promised a busier picture than it is: it may be larger.
+        scale = prospect.scale * (wanted / max(picture.size)) ** 2
+        picture = _picture(data, header, area, _inside(start, (round(wanted), round(wanted))))
+        prospect = probed(picture, encoder, cap, scale)
+    return overview(picture, encoder, cap, start, prospect) or _last_resort(picture, cap)
 
 
-def _bisect(encoder: _Encoder, picture: Image.Image, between: tuple[int, int], cap: int, most: int) -> _Coded | None:
-    """The highest quality between these two, both included, that fits; None where none was found in `most` encodes.
-    Ends early once 97 % of the cap is used."""
-    low, high = between
-    best: _Coded | None = None
-    for _ in range(most):
-        if low > high:
-            break
-        coded = encoder.encode(picture, (low + high) // 2)
-        if len(coded.jpeg) > cap:
-            high = coded.quality - 1
-            continue
-        best, low = coded, coded.quality + 1
-        if len(coded.jpeg) >= cap * _FULL_ENOUGH:
-            break
-    return best
+def _patch(picture: Image.Image, start: Size, cap: int, encoder: Encoder) -> Coded:
+    """A patch is small already: it keeps its size and gives up quality."""
+    picture = resized(picture, start)
+    return search(lambda scale: encoder.encode(picture, scale), _PATCH_SCALE, cap, most=_PATCH_ENCODES) or _last_resort(
+        picture, cap
+    )
 
 
-def _last_resort(encoder: _Encoder, picture: Image.Image, start: Size, cap: int) -> _Coded:
+def _last_resort(picture: Image.Image, cap: int) -> Coded:
     """A small grey picture: better than none, where the caps are far below those of any known standard."""
-    longest = min(max(start), _LONG_SIDES_PX[-1])
-    for part in range(_LAST_RESORTS):
-        side = max(1, longest >> part)
-        coded = encoder.encode(_scaled(picture.convert("L"), _inside(start, (side, side))), _QUALITY_MIN)
-        if len(coded.jpeg) <= cap:
-            return coded
-    raise refused(Reason.CANNOT_FIT)
+    part = min(1.0, _LAST_RESORT_PX / max(picture.size))
+    size = (max(1, round(picture.size[0] * part)), max(1, round(picture.size[1] * part)))
+    coded = Encoder().encode(resized(picture.convert("L"), size), _LAST_RESORT_SCALE)
+    if len(coded.jpeg) > cap:
+        raise refused(Reason.CANNOT_FIT)
+    return coded
 
 
 def _checked(image: FittedImage, caps: Caps) -> FittedImage:
@@ -203,17 +164,15 @@ def _inside(size: Size, most: Size) -> Size:
     return (max(1, min(most[0], round(size[0] * scale))), max(1, min(most[1], round(size[1] * scale))))
 
 
-def _scaled(picture: Image.Image, size: Size) -> Image.Image:
-    if picture.size == size:
-        return picture
-    return picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
-
-
 def _neutral(picture: Image.Image) -> bool:
     """Whether no pixel has colour, so that one channel shows all there is (a third of the encoder's time, 5 % of the
     bytes). Colour within 3 of 128 is what a JPEG's rounding leaves on grey."""
     if picture.mode == "L":
         return True
-    _, blue, red = picture.convert("YCbCr").split()
-    low_high = (*blue.getextrema(), *red.getextrema())
-    return all(isinstance(value, int | float) and 125 <= value <= 131 for value in low_high)
+    few = picture.resize((max(1, picture.size[0] // 8), max(1, picture.size[1] // 8)), Image.Resampling.NEAREST)
+    return _grey(few) and _grey(picture)  # the first look is cheap, and mostly enough
+
+
+def _grey(picture: Image.Image) -> bool:
+    blue_red = np.asarray(picture.convert("YCbCr"))[..., 1:]
+    return bool(blue_red.min() >= 125 and blue_red.max() <= 131)

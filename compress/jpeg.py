@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from compress.reason import Reason, refused
 
-SOI, EOI, SOS, DHT, COM, APP0, APP1, APP14 = 0xD8, 0xD9, 0xDA, 0xC4, 0xFE, 0xE0, 0xE1, 0xEE
+SOI, EOI, SOS, DHT, DQT, COM, APP0, APP1, APP14 = 0xD8, 0xD9, 0xDA, 0xC4, 0xDB, 0xFE, 0xE0, 0xE1, 0xEE
 BASELINE, EXTENDED, PROGRESSIVE = 0xC0, 0xC1, 0xC2
 
 # What may stand before SOI: a boundary and a part's header lines left over by a multipart sender.
@@ -39,7 +39,8 @@ class Segment:
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What a JPEG says of itself. `sof` is the frame marker's second byte; `orientation` 1 to 8 as in EXIF;
-    `adobe` the colour transform in APP14, None without one; `complete`: it ends with EOI."""
+    `adobe` the colour transform in APP14, None without one; `complete`: it ends with EOI; `coarseness`: the mean
+    step of its first quantisation table."""
 
     sof: int
     bits: int
@@ -51,6 +52,8 @@ class Facts:
     adobe: int | None
     huffman_tables: bool
     complete: bool
+    coarseness: float = 1.0
+    segments: tuple[Segment, ...] = ()
 
     @property
     def rgb(self) -> bool:
@@ -96,8 +99,10 @@ def facts(data: bytes, max_scans: int = 20) -> Facts:
     """What this JPEG is. The walk stops at the scan after `max_scans`. Raises Refused: "undecodable" where there is
     not exactly one whole frame header, "too_many_scans"."""
     frame: Segment | None = None
-    scans, turned, adobe, tables, complete = 0, None, None, False, False
+    scans, turned, adobe, tables, complete, coarseness = 0, None, None, False, False, 0.0
+    segments: list[Segment] = []
     for segment in walk(data):
+        segments.append(segment)
         body = data[segment.body : segment.end] if segment.marker != SOS else b""
         if 0xC0 <= segment.marker <= 0xCF and segment.marker not in _NOT_FRAMES:
             if frame is not None or not _whole_frame(body):
@@ -111,6 +116,8 @@ def facts(data: bytes, max_scans: int = 20) -> Facts:
             turned = orientation(body[6:])
         elif segment.marker == APP14 and adobe is None and _is_adobe(body):
             adobe = body[11]
+        elif segment.marker == DQT and not coarseness:
+            coarseness = _mean_step(body)
         elif segment.marker == DHT:
             tables = True
         elif segment.marker == EOI:
@@ -119,15 +126,29 @@ def facts(data: bytes, max_scans: int = 20) -> Facts:
         raise refused(Reason.UNDECODABLE)
     bits, height, width, components = struct.unpack_from(">BHHB", data, frame.body)
     ids = data[frame.body + 6 : frame.body + 6 + 3 * components : 3]
-    return Facts(frame.marker, bits, width, height, ids, scans, turned or 1, adobe, tables, complete)
+    return Facts(
+        frame.marker,
+        bits,
+        width,
+        height,
+        ids,
+        scans,
+        turned or 1,
+        adobe,
+        tables,
+        complete,
+        coarseness or 1.0,
+        tuple(segments),
+    )
 
 
-def strip(data: bytes) -> bytes:
+def strip(data: bytes, segments: Sequence[Segment] = ()) -> bytes:
     """The same picture, coded as it was, with nothing beside it: of APPn only JFIF's and Adobe's headers, without
-    a thumbnail; no comment; nothing before SOI, between segments, or after EOI. What is cut short stays cut short."""
+    a thumbnail; no comment; nothing before SOI, between segments, or after EOI. What is cut short stays cut short.
+    `segments`: those of the same bytes, where they were walked already."""
     kept: list[bytes] = []
     jfif = adobe = False
-    for segment in walk(data):
+    for segment in segments or walk(data):
         if segment.marker == APP0 and not jfif and _is_jfif(data[segment.body : segment.end]):
             # Rebuilt, not copied: a thumbnail may follow, and it would be a picture outside every cap.
             kept.append(b"\xff\xe0\x00\x10" + data[segment.body : segment.body + 12] + b"\x00\x00")
@@ -137,7 +158,7 @@ def strip(data: bytes) -> bytes:
             adobe = True
         elif not 0xE0 <= segment.marker <= 0xEF and segment.marker != COM:
             kept.append(data[segment.start : segment.end])
-    return b"".join(kept)
+    return b"".join(kept) if len(kept) > 1 else b""  # a beginning alone is no picture
 
 
 def orientation(tiff: bytes) -> int:
@@ -155,6 +176,15 @@ def orientation(tiff: bytes) -> int:
     except struct.error:
         return 1
     return 1
+
+
+def _mean_step(body: bytes) -> float:
+    """The mean of a DQT segment's first table, of bytes or of 16-bit numbers; 0 where it is cut short."""
+    wide = bool(body and body[0] >> 4)
+    steps = body[1 : 1 + 64 * (1 + wide)]
+    if len(steps) < 64 * (1 + wide):
+        return 0.0
+    return float(sum(struct.unpack(">64H" if wide else ">64B", steps))) / 64
 
 
 def _whole_frame(body: bytes) -> bool:

@@ -64,8 +64,16 @@ EFFECTS: dict[str, dict[str, str]] = {
     "paho": {"uplink.mqtt": "the one module that knows a broker", "uplink.checks": "asks the broker once"},
     "PIL": {
         "compress.decode": "the only decoder",
-        "compress.fit": "the only encoder",
+        "compress.codec": "the only encoder",
+        "compress.fit": "hands pictures from one to the other",
+        "compress.overview": "cuts bands to probe, and resizes",
         "compress.checks": "draws a test picture",
+    },
+    "cv2": {
+        "compress.overview": "resizes",
+        "compress.measure": "differences and means over the original",
+        "compress.surround": "softens what surrounds the vehicle",
+        "compress.locate": "proposes where a plate is",
     },
     "aiohttp": {"capture.sources.http_push": "the HTTP server", "capture.checks": "knocks at our own door"},
     "threading": {"edge.worker": "the ledger thread"},
