@@ -23,9 +23,10 @@ def _surface(flat: float, slope: float, power: float) -> tuple[float, ...]:
     )
 
 
-LUMA = _surface(12.0, 7.0, 1.0)
-CHROMA = _surface(15.0, 11.0, 1.2)
-FLAT = _surface(16.0, 0.0, 1.0)
+LUMA = _surface(12.0, 9.0, 0.9)
+CHROMA = _surface(15.0, 7.0, 1.2)
+FLAT = _surface(13.0, 0.7, 1.0)
+"""For patches: nearly flat, and no two neighbours alike, so that it scales in fine steps."""
 
 
 def scaled(base: tuple[float, ...], scale: float) -> Table:

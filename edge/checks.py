@@ -14,7 +14,7 @@ from edge.keys import load_seal_key, load_signer, load_verifier
 from edge.probes.disk import disk
 from edge.read import ClockState, Kind
 from edge.row import unwrap
-from edge.schema import open_reader, require_sqlite
+from edge.schema import reader, require_sqlite
 from edge.seal import sealer
 from edge.sign import RECORD_TYPE, encode, open_signed, sign
 from edge.situation import BUFFER_BAD, BUFFER_POOR, DISK_BAD_BYTES
@@ -71,14 +71,12 @@ def service(status: Mapping[str, Any]) -> Finding:
 
 def ledger(state: Path) -> Finding:
     """The newest rows' tags, read as a reporter would."""
-    db = open_reader(state)
-    rows = list(
-        db.query(
-            "SELECT r.row, e.epoch, r.data FROM records r JOIN epochs e ON e.session = r.row >> 40"
-            " ORDER BY r.row DESC LIMIT ?",
-            [NEWEST_ROWS],
-        )
+    newest = (
+        "SELECT r.row, e.epoch, r.data FROM records r JOIN epochs e ON e.session = r.row >> 40"
+        " ORDER BY r.row DESC LIMIT ?"
     )
+    with reader(state) as db:
+        rows = list(db.query(newest, [NEWEST_ROWS]))
     for found in rows:
         try:
             unwrap(found["epoch"], found["row"] & ((1 << 40) - 1), found["data"])

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import apsw
@@ -156,10 +158,11 @@ def make_folder(folder: Path, setting: str) -> None:
         ) from problem
 
 
-def open_reader(state: Path) -> Database:
+@contextmanager
+def reader(state: Path) -> Iterator[Database]:
     """The ledger for reports, reading only, in a process of its own."""
     path = state / FILE
     if not path.exists():
         raise Misconfigured(f"there is no ledger in {state}", "start the service once, or name its state folder")
-    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-    return Database(connection)
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        yield Database(connection)

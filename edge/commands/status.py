@@ -15,7 +15,7 @@ from edge.clock import kernel_quality, utc_ms
 from edge.commands.output import config_argument, json_argument, say, say_json, table
 from edge.errors import EdgeError
 from edge.health import CameraHealth
-from edge.schema import open_reader
+from edge.schema import reader
 from edge.version import VERSION
 from firmware_config.authorise import cameras as known_cameras
 from firmware_config.load import Loaded, load
@@ -90,9 +90,10 @@ def _stopped(loaded: Loaded) -> dict[str, Any]:
 
 def _buffer(loaded: Loaded) -> dict[str, Any] | None:
     try:
-        db = open_reader(loaded.settings.paths.state)
-        (row,) = db.query("SELECT waiting, waiting_bytes, refused, damaged FROM totals")
-        oldest = next(iter(db.query("SELECT min(received_ms) AS ms FROM records WHERE state = 0")))["ms"]
+        with reader(loaded.settings.paths.state) as db:
+            (row,) = db.query("SELECT waiting, waiting_bytes, refused, damaged FROM totals")
+            (first,) = db.query("SELECT min(received_ms) AS ms FROM records WHERE state = 0")
+            oldest = first["ms"]
     except (EdgeError, sqlite3.Error):
         return None
     age_s = None if oldest is None else max(0, (utc_ms() - oldest) // 1000)

@@ -21,7 +21,7 @@ from edge.commands.output import config_argument, json_argument, say, say_json
 from edge.errors import Tampered
 from edge.keys import load_verifier, public_path
 from edge.record import head_after
-from edge.schema import open_reader
+from edge.schema import reader
 from edge.sign import CHECKPOINT_TYPE, RECEIPT_TYPE, RECORD_TYPE, Verifier, open_signed
 from firmware_config.load import load
 
@@ -91,18 +91,23 @@ def _ledger(state: Path) -> dict[str, Any]:
     """Walk every record held, oldest first: tag, number, and head against its neighbour's."""
     result: dict[str, Any] = {"what": str(state), "sound": True, "first_problem": None, "records": 0, "sound_to": None}
     try:
-        db = open_reader(state)
-        (count,) = (found["n"] for found in db.query("SELECT waiting + refused + damaged AS n FROM totals"))
-        ends = {e["session"]: e for e in db.query("SELECT session, epoch, seq, head FROM epochs ORDER BY session")}
-        walk = tqdm(_rows(db), total=count, unit="record", delay=2, disable=None, leave=False, file=sys.stderr)
-        for place, problem in _problems(walk, ends):
-            if problem:
-                return result | {"sound": False, "first_problem": f"{place}: {problem}"}
-            result["records"] += 1
-            result["sound_to"] = place
+        with reader(state) as db:
+            return result | _walked(db)
     except sqlite3.Error as problem:
         return result | {"sound": False, "first_problem": f"the ledger cannot be read: {type(problem).__name__}"}
-    return result
+
+
+def _walked(db: Database) -> dict[str, Any]:
+    """How far the records are sound, and what ended it."""
+    (count,) = (found["n"] for found in db.query("SELECT waiting + refused + damaged AS n FROM totals"))
+    ends = {e["session"]: e for e in db.query("SELECT session, epoch, seq, head FROM epochs ORDER BY session")}
+    walk = tqdm(_rows(db), total=count, unit="record", delay=2, disable=None, leave=False, file=sys.stderr)
+    sound: dict[str, Any] = {"records": 0, "sound_to": None}
+    for place, problem in _problems(walk, ends):
+        if problem:
+            return sound | {"sound": False, "first_problem": f"{place}: {problem}"}
+        sound = {"records": sound["records"] + 1, "sound_to": place}
+    return sound
 
 
 def _rows(db: Database) -> Iterator[dict[str, Any]]:
