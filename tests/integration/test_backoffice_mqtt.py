@@ -348,6 +348,8 @@ def certificate(folder: Path, name: str, issuer: str | None) -> None:
         signer = loaded
     now = datetime.now(UTC)
     named, by = (x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)]) for text in (name, issuer or name))
+    authority = issuer is None
+    usage = x509.KeyUsage(not authority, False, False, False, False, authority, authority, False, False)
     loopback = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
     made = (
         x509.CertificateBuilder(by, named, key.public_key(), x509.random_serial_number())
@@ -355,6 +357,10 @@ def certificate(folder: Path, name: str, issuer: str | None) -> None:
         .not_valid_after(now + timedelta(days=1))
         .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
         .add_extension(loopback, critical=False)
+        # Python 3.13 verifies strictly: RFC 5280 asks for these.
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
+        .add_extension(usage, critical=True)
         .sign(signer, hashes.SHA256())
     )
     (folder / f"{name}.crt").write_bytes(made.public_bytes(serialization.Encoding.PEM))
