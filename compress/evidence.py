@@ -8,23 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from hashlib import sha256
 
-from compress.fit import fit
+from compress.fit import fit, fit_and_measure
 from compress.inspect import LIMITS, Limits
 from compress.reason import Reason
+from compress.surround import Surround
 from edge.errors import Refused
-from edge.read import Box, Evidence, FittedImage, Omitted, Original, Read, Role
+from edge.read import Box, Evidence, FittedImage, Omitted, Original, PictureMeasures, Read, Role
 from firmware_config.profile import Caps
 
 
-def evidence(read: Read, caps: Caps, limits: Limits = LIMITS) -> Evidence:
-    """The read with its pictures fitted. Raises nothing for a bad picture; may be called from any thread."""
+def evidence(read: Read, caps: Caps, limits: Limits = LIMITS, surround: Surround | None = None) -> Evidence:
+    """The read with its pictures fitted, and the overview measured as it came. `surround`: what an operator chose to
+    have done round the vehicle in the overview. Raises nothing for a bad picture; may be called from any thread."""
     originals = _originals(read)
-    return Evidence(
-        read,
-        patch=_first_that_fits(read, Role.PLATE_PATCH, caps, limits),
-        overview=_first_that_fits(read, Role.OVERVIEW, caps, limits),
-        originals=originals,
-    )
+    overview, measures = _overview(read, caps, limits, surround)
+    return Evidence(read, _patch(read, caps, limits), overview, originals, measures)
 
 
 def without_pictures(read: Read, reason: Reason) -> Evidence:
@@ -41,21 +39,34 @@ def _originals(read: Read) -> tuple[Original, ...]:
     return tuple(Original(image.role, sha256(image.data).digest(), len(image.data)) for image in read.raw.images)
 
 
-def _first_that_fits(read: Read, role: Role, caps: Caps, limits: Limits) -> FittedImage | Omitted:
-    """The first picture that can fill this role; else why the first could not."""
+def _patch(read: Read, caps: Caps, limits: Limits) -> FittedImage | Omitted:
+    """The first picture that can be the patch; else why the first could not."""
     why: str | None = None
-    for data, box in _candidates(read, role):
+    for data, box in _patches(read):
         try:
-            return fit(data, role, caps, box, limits)
+            return fit(data, Role.PLATE_PATCH, caps, box, limits)
         except Refused as refusal:
             why = why or refusal.reason
-    return Omitted(role, why or Reason.NOT_SENT.value)
+    return Omitted(Role.PLATE_PATCH, why or Reason.NOT_SENT.value)
 
 
-def _candidates(read: Read, role: Role) -> Iterator[tuple[bytes, Box | None]]:
-    """The camera's own pictures for the role, then, for the patch, what can be cut from an overview."""
-    yield from ((image.data, None) for image in read.raw.images if image.role is role)
-    if role is Role.PLATE_PATCH:
-        for image in read.raw.images:
-            if image.role is Role.OVERVIEW and image.plate_box is not None:
-                yield image.data, image.plate_box
+def _patches(read: Read) -> Iterator[tuple[bytes, Box | None]]:
+    """The camera's own patches, then what can be cut from an overview."""
+    yield from ((image.data, None) for image in read.raw.images if image.role is Role.PLATE_PATCH)
+    for image in read.raw.images:
+        if image.role is Role.OVERVIEW and image.plate_box is not None:
+            yield image.data, image.plate_box
+
+
+def _overview(
+    read: Read, caps: Caps, limits: Limits, surround: Surround | None
+) -> tuple[FittedImage | Omitted, PictureMeasures | None]:
+    """The first picture that can be the overview, and its numbers; else why the first could not."""
+    why: str | None = None
+    for image in read.raw.images:
+        if image.role is Role.OVERVIEW:
+            try:
+                return fit_and_measure(image.data, caps, image.plate_box, limits, surround)
+            except Refused as refusal:
+                why = why or refusal.reason
+    return Omitted(Role.OVERVIEW, why or Reason.NOT_SENT.value), None

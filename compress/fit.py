@@ -1,12 +1,13 @@
 """One picture inside its legal cap, or refused. Pure: the same bytes, caps and library versions give the same JPEG.
 
-A picture that complies is never coded again. What is returned is inside its cap, checked on the bytes themselves, and
-holds no metadata. How large and how fine is `compress.overview`'s to say; a patch keeps its size and gives up quality.
+A picture that complies is never coded again, unless its surround is to be altered. What is returned is inside its cap,
+checked on the bytes themselves, and holds no metadata. How large and how fine is `compress.overview`'s to say; a patch
+keeps its size and gives up quality.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from PIL import Image
@@ -15,10 +16,14 @@ from compress import jpeg, tables
 from compress.codec import Coded, Encoder
 from compress.decode import Size, decode, turned, upright
 from compress.inspect import LIMITS, Header, Limits, inspect
-from compress.overview import Guess, overview, probed, resized, side_wanted
+from compress.locate import LOOKED_FOR_AT_PX
+from compress.measure import measure_parts
+from compress.overview import Guess, overview, resized, side_wanted
 from compress.reason import Reason, refused
 from compress.search import search
-from edge.read import Box, FittedImage, Role
+from compress.surround import Mode, Surround, stood_upright
+from compress.vehicle import Choice, Region, made_ready, region_of
+from edge.read import AlteredSurround, Box, FittedImage, PictureMeasures, Role
 from firmware_config.profile import Caps
 
 ENCODES_MAX = 5
@@ -29,16 +34,71 @@ _PATCH_SCALE = 0.3
 _PATCH_ENCODES = 4
 _LAST_RESORT_PX, _LAST_RESORT_SCALE = 48, 6.0
 _PLAIN_COARSENESS = 2.0  # of a picture that is no JPEG: as if it were a fine one
-_ENOUGH_SIDE = 0.75  # of the side wanted: a power-of-two decode this near is taken as it is
-_ENOUGH_AFTER_ALL = 0.6  # once it is decoded: a second decode must be worth its time
+_ENOUGH_SIDE = 0.7  # of the side wanted: a power-of-two decode this near is taken as it is
+_ENOUGH_AFTER_ALL = 0.5  # once it is decoded: a second decode must be worth its time
 
 
-def fit(data: bytes, role: Role, caps: Caps, box: Box | None = None, limits: Limits = LIMITS) -> FittedImage:
-    """The picture for this role inside its cap. `box`: where the plate is, in px of `data` as stored; the picture
-    is then cut to it with a margin. Raises Refused with a word of `compress.reason.Reason`."""
-    header = inspect(data, limits)
-    kept = None if box is not None else _kept(data, header, role, caps)
-    return _checked(kept or _recoded(data, header, role, caps, box), caps)
+def fit(
+    data: bytes,
+    role: Role,
+    caps: Caps,
+    box: Box | None = None,
+    limits: Limits = LIMITS,
+    surround: Surround | None = None,
+) -> FittedImage:
+    """The picture for this role inside its cap. `box`: where the plate is, in px of `data` as stored. A patch is cut to
+    it with a margin; an overview keeps its whole scene, and `surround` says what is done to it round the vehicle: by
+    the box, else by one that `compress.locate` proposes, else nothing. Raises Refused with a word of
+    `compress.reason.Reason`."""
+    return _fitted(_Sent(data, inspect(data, limits), box), role, caps, surround)[0]
+
+
+def fit_and_measure(
+    data: bytes, caps: Caps, box: Box | None = None, limits: Limits = LIMITS, surround: Surround | None = None
+) -> tuple[FittedImage, PictureMeasures]:
+    """An overview as by `fit`, and the numbers of the camera's own picture, from the decode that the fit needed."""
+    sent = _Sent(data, inspect(data, limits), box)
+    image, seen = _fitted(sent, Role.OVERVIEW, caps, surround)
+    scale = _scale(seen.size, sent.upright_size)
+    return image, measure_parts(lambda area: np.asarray(seen.crop(area)), seen.size, sent.upright_box, scale)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """A picture as it came, past the gate, and where its plate is if anybody said, both as stored."""
+
+    data: bytes = field(repr=False)
+    header: Header
+    box: Box | None = field(repr=False)
+
+    @property
+    def stored_size(self) -> Size:
+        return (self.header.width_px, self.header.height_px)
+
+    @property
+    def whole(self) -> tuple[int, int, int, int]:
+        return (0, 0, *self.stored_size)
+
+    @property
+    def upright_size(self) -> Size:
+        return turned(self.stored_size, self.header.orientation)
+
+    @property
+    def upright_box(self) -> Box | None:
+        return None if self.box is None else stood_upright(self.box, *self.stored_size, self.header.orientation)
+
+
+def _fitted(sent: _Sent, role: Role, caps: Caps, surround: Surround | None) -> tuple[FittedImage, Image.Image]:
+    """What travels, and the picture that was decoded for it, upright and not altered."""
+    if role is Role.PLATE_PATCH:
+        image, seen = (_kept(sent, role, caps) if sent.box is None else None) or _patch(sent, caps)
+        return _checked(image, caps), seen
+    region, kept = None, _kept(sent, role, caps)
+    if kept is not None and surround is not None:
+        region = _region(sent, kept[1])
+    # What complies is still coded anew where its surround is to be altered.
+    image, seen = kept if kept is not None and region is None else _overview(sent, caps, surround, region)
+    return _checked(image, caps), seen
 
 
 def max_bytes(role: Role, caps: Caps) -> int:
@@ -52,9 +112,10 @@ def _max_px(role: Role, caps: Caps) -> Size | None:
     return None if side is None else (side, side)
 
 
-def _kept(data: bytes, header: Header, role: Role, caps: Caps) -> FittedImage | None:
+def _kept(sent: _Sent, role: Role, caps: Caps) -> tuple[FittedImage, Image.Image] | None:
     """The picture as it came, less its metadata, where that complies; None where it must be coded anew."""
-    found, size, most = header.jpeg, (header.width_px, header.height_px), _max_px(role, caps)
+    header, size, most = sent.header, sent.stored_size, _max_px(role, caps)
+    found = header.jpeg
     if found is None or found.orientation != 1 or not (found.complete and found.huffman_tables):
         return None
     # Other colours than YCbCr and grey are not shown alike everywhere.
@@ -62,73 +123,88 @@ def _kept(data: bytes, header: Header, role: Role, caps: Caps) -> FittedImage | 
         return None
     if most is not None and (size[0] > most[0] or size[1] > most[1]):
         return None
-    bare = jpeg.strip(data, found.segments)
+    bare = jpeg.strip(sent.data, found.segments)
     if len(bare) > max_bytes(role, caps):
         return None
-    decode(bare, replace(header, jpeg=replace(found, segments=())))  # evidence that cannot be looked at is none
-    return FittedImage(role, bare, *size, None, 0, ("kept" if bare == data else "stripped",), *size)
+    seen = decode(bare, replace(header, jpeg=replace(found, segments=())))  # what cannot be looked at is no evidence
+    action = "kept" if bare == sent.data else "stripped"
+    return FittedImage(role, bare, *size, None, 0, (action,), *size), seen
 
 
-def _recoded(data: bytes, header: Header, role: Role, caps: Caps, box: Box | None) -> FittedImage:
-    stored = (header.width_px, header.height_px)
-    area = (0, 0, *stored) if box is None else _round_plate(box, stored)
-    whole = turned((area[2] - area[0], area[3] - area[1]), header.orientation)
-    start = _inside(whole, _max_px(role, caps) or whole)
-    encoder, cap = Encoder(*_TABLES[role]), max_bytes(role, caps)
-    if role is Role.OVERVIEW:
-        coded = _overview(data, header, area, start, cap, encoder)
-    else:
-        coded = _patch(_picture(data, header, area, start), start, cap, encoder)
-    cut = ("cropped",) if area != (0, 0, *stored) else ()
-    scaled = ("resized",) if coded.size != whole else ()
-    actions = (*cut, *scaled, "recompressed")
-    return FittedImage(role, coded.jpeg, *coded.size, coded.quality, encoder.encodes, actions, *stored)
+def _region(sent: _Sent, seen: Image.Image) -> Region | None:
+    return region_of(sent.upright_box, sent.upright_size, seen, _scale(seen.size, sent.upright_size))
 
 
-_TABLES = {Role.OVERVIEW: (tables.LUMA, tables.CHROMA), Role.PLATE_PATCH: (tables.FLAT, tables.CHROMA)}
-
-
-def _picture(data: bytes, header: Header, area: tuple[int, int, int, int], at_least: Size) -> Image.Image:
+def _picture(sent: _Sent, area: tuple[int, int, int, int], at_least: Size) -> Image.Image:
     """The part of the picture that is used, upright, RGB or grey, at least this large where it was."""
-    stored = (header.width_px, header.height_px)
-    whole = area == (0, 0, *stored)
+    whole, orientation = area == sent.whole, sent.header.orientation
     # A scaled decode would move the box, so only a picture that is used whole is decoded small.
-    picture = decode(data, header, turned(at_least, header.orientation) if whole else None)
-    picture = upright(picture if whole else picture.crop(area), header.orientation)
+    picture = decode(sent.data, sent.header, turned(at_least, orientation) if whole else None)
+    picture = upright(picture if whole else picture.crop(area), orientation)
     return picture.convert("L") if _neutral(picture) else picture
 
 
+def _scale(decoded: Size, whole: Size) -> int:
+    """Which part of the whole was decoded: one in 1, 2, 4 or 8."""
+    return min((1, 2, 4, 8), key=lambda part: abs(part - max(whole) / max(decoded)))
+
+
 def _overview(
-    data: bytes, header: Header, area: tuple[int, int, int, int], start: Size, cap: int, encoder: Encoder
-) -> Coded:
-    whole = (area[2] - area[0], area[3] - area[1])
-    coarseness = header.jpeg.coarseness if header.jpeg is not None else _PLAIN_COARSENESS
-    guess = Guess(len(data), header.width_px * header.height_px, coarseness, cap)
+    sent: _Sent, caps: Caps, surround: Surround | None, region: Region | None
+) -> tuple[FittedImage, Image.Image]:
+    whole, cap, encoder = sent.upright_size, caps.overview_max_bytes, Encoder(tables.LUMA, tables.CHROMA)
+    start = _inside(whole, _max_px(Role.OVERVIEW, caps) or whole)
+    coarseness = sent.header.jpeg.coarseness if sent.header.jpeg is not None else _PLAIN_COARSENESS
+    guess = Guess(len(sent.data), whole[0] * whole[1], coarseness, cap)
     enough = side_wanted(max(whole), guess.scale(whole[0] * whole[1])) * _ENOUGH_SIDE
-    picture = _picture(data, header, area, _inside(start, (round(enough), round(enough))))
-    prospect = probed(picture, encoder, cap, guess.scale(picture.size[0] * picture.size[1]))
-    wanted = side_wanted(max(picture.size), prospect.scale)
-    if wanted * _ENOUGH_AFTER_ALL > max(picture.size) < max(start):
+    if surround is not None and sent.box is None:
+        enough = max(enough, LOOKED_FOR_AT_PX)
+    seen = _picture(sent, sent.whole, _inside(start, (round(enough), round(enough))))
+    if surround is not None and region is None:
+        region = _region(sent, seen)
+    choice = None if surround is None or region is None else Choice(surround, region)
+    ready = made_ready(seen, choice, encoder, cap, start, guess.scale(seen.size[0] * seen.size[1]))
+    wanted = side_wanted(max(seen.size), ready.prospect.scale)
+    if wanted * _ENOUGH_AFTER_ALL > max(seen.size) < max(start):
         # The header promised a busier picture than it is: it may be larger.
-        scale = prospect.scale * (wanted / max(picture.size)) ** 2
-        picture = _picture(data, header, area, _inside(start, (round(wanted), round(wanted))))
-        prospect = probed(picture, encoder, cap, scale)
-    return overview(picture, encoder, cap, start, prospect) or _last_resort(picture, cap)
+        scale = ready.prospect.scale * (wanted / max(seen.size)) ** 2
+        larger = _picture(sent, sent.whole, _inside(start, (round(wanted), round(wanted))))
+        ready = made_ready(larger, choice, encoder, cap, start, scale)
+    coded = overview(ready.picture, encoder, cap, start, ready.prospect) or _last_resort(ready.picture, cap, encoder)
+    return _made(sent, Role.OVERVIEW, coded, encoder, whole, ready.said(coded)), seen
 
 
-def _patch(picture: Image.Image, start: Size, cap: int, encoder: Encoder) -> Coded:
+def _patch(sent: _Sent, caps: Caps) -> tuple[FittedImage, Image.Image]:
     """A patch is small already: it keeps its size and gives up quality."""
-    picture = resized(picture, start)
-    return search(lambda scale: encoder.encode(picture, scale), _PATCH_SCALE, cap, most=_PATCH_ENCODES) or _last_resort(
-        picture, cap
+    area = sent.whole if sent.box is None else _round_plate(sent.box, sent.stored_size)
+    whole = turned((area[2] - area[0], area[3] - area[1]), sent.header.orientation)
+    cap, encoder = caps.patch_max_bytes, Encoder(tables.FLAT, tables.CHROMA)
+    start = _inside(whole, _max_px(Role.PLATE_PATCH, caps) or whole)
+    seen = _picture(sent, area, start)
+    small = resized(seen, start)
+    found = search(lambda scale: encoder.encode(small, scale), _PATCH_SCALE, cap, most=_PATCH_ENCODES)
+    image = _made(sent, Role.PLATE_PATCH, found or _last_resort(small, cap, encoder), encoder, whole)
+    return (image if area == sent.whole else replace(image, actions=("cropped", *image.actions))), seen
+
+
+def _made(
+    sent: _Sent, role: Role, coded: Coded, encoder: Encoder, whole: Size, surround: AlteredSurround | None = None
+) -> FittedImage:
+    altered = () if surround is None else (_ALTERING[surround.mode],)
+    actions = (*altered, *(("resized",) if coded.size != whole else ()), "recompressed")
+    return FittedImage(
+        role, coded.jpeg, *coded.size, coded.quality, encoder.encodes, actions, *sent.stored_size, surround
     )
 
 
-def _last_resort(picture: Image.Image, cap: int) -> Coded:
+_ALTERING = {Mode.SOFTEN.value: "softened", Mode.MASK.value: "masked"}
+
+
+def _last_resort(picture: Image.Image, cap: int, encoder: Encoder) -> Coded:
     """A small grey picture: better than none, where the caps are far below those of any known standard."""
     part = min(1.0, _LAST_RESORT_PX / max(picture.size))
     size = (max(1, round(picture.size[0] * part)), max(1, round(picture.size[1] * part)))
-    coded = Encoder().encode(resized(picture.convert("L"), size), _LAST_RESORT_SCALE)
+    coded = encoder.encode(resized(picture.convert("L"), size), _LAST_RESORT_SCALE)
     if len(coded.jpeg) > cap:
         raise refused(Reason.CANNOT_FIT)
     return coded

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from compress.reason import Reason, refused
 
-SOI, EOI, SOS, DHT, DQT, COM, APP0, APP1, APP14 = 0xD8, 0xD9, 0xDA, 0xC4, 0xDB, 0xFE, 0xE0, 0xE1, 0xEE
+SOI, EOI, SOS, DHT, DQT, DRI, APP0, APP1, APP14 = 0xD8, 0xD9, 0xDA, 0xC4, 0xDB, 0xDD, 0xE0, 0xE1, 0xEE
 BASELINE, EXTENDED, PROGRESSIVE = 0xC0, 0xC1, 0xC2
 
 # What may stand before SOI: a boundary and a part's header lines left over by a multipart sender.
@@ -22,6 +22,8 @@ _PREFIX_MAX_BYTES = 1_024
 _SEGMENTS_MAX = 2_048
 _NOT_FRAMES = frozenset((0xC4, 0xC8, 0xCC))
 _ALONE = frozenset((0x01, *range(0xD0, 0xD8)))
+# All that pixels need. Decoders skip some other segments, such as DNL, whatever stands in them.
+_NEEDED = frozenset((SOI, EOI, SOS, DHT, DQT, DRI, BASELINE, EXTENDED, PROGRESSIVE))
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xff]")
 _SCAN_END = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 
@@ -156,7 +158,7 @@ def strip(data: bytes, segments: Sequence[Segment] = ()) -> bytes:
         elif segment.marker == APP14 and not adobe and _is_adobe(data[segment.body : segment.end]):
             kept.append(b"\xff\xee\x00\x0e" + data[segment.body : segment.body + 12])
             adobe = True
-        elif not 0xE0 <= segment.marker <= 0xEF and segment.marker != COM:
+        elif segment.marker in _NEEDED:
             kept.append(data[segment.start : segment.end])
     return b"".join(kept) if len(kept) > 1 else b""  # a beginning alone is no picture
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cv2.typing import MatLike
 
 # The long side that is searched: at 960 px the plate of a vehicle worth reading is 25 to 350 px wide.
-_LONG_SIDE_PX = 960
+LOOKED_FOR_AT_PX = 960
 _OCTAVES = 3
 # Of a level's own pixels, by area, in cells of 2x2: density is asked for in blocks no finer than a letter.
 _CELL_PX = 2
@@ -65,7 +65,7 @@ _OFFSET = -7.61
 def locate(luma: MatLike, scale: int = 1) -> Proposed | None:
     """The likeliest place of a plate with dark letters on a light ground. `luma`: grey (height, width), 8 bits, one
     part in `scale` of the camera's picture. None where nothing looks like one."""
-    reduced = min(1.0, _LONG_SIDE_PX / max(luma.shape))
+    reduced = min(1.0, LOOKED_FOR_AT_PX / max(luma.shape))
     seen = luma
     if reduced < 1.0:
         size = (max(1, round(luma.shape[1] * reduced)), max(1, round(luma.shape[0] * reduced)))

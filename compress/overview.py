@@ -21,18 +21,18 @@ from compress.tables import COARSEST, FINEST
 
 cv2.setNumThreads(1)  # each image thread works on a picture of its own; more would only contend
 
-SCALE_WANTED = 1.6
+SCALE_WANTED = 1.4
 """Coarser than this, a smaller picture shows more than a coarser one."""
 
-_KEEP_UP_TO = 1.15  # times SCALE_WANTED: a resize of less than a tenth costs more than it gives
+_KEEP_UP_TO = 1.35  # times SCALE_WANTED: a resize of a few pixels costs more than it gives
 _SHRINK_POWER = 2.04  # the scale at the cap goes with the side to this power
 _SMALLEST_PX = 320
-_SNAP_FROM = 1.35
+_SNAP_FROM = 1.4
 _BAND_PX, _BAND_EVERY = 16, 3
 _PROBE_PIXELS = 180_000  # more of a large picture than this costs time and tells little
-_PROBES, _NEAR = 2, 1.25
+_PROBES, _NEAR = 2, 1.35
 _AREA_ABOVE = 1.7  # shrinking by more than this, cubic interpolation would skip pixels
-_SEARCH_ENCODES = 4
+_SEARCH_ENCODES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class Guess:
     def scale(self, pixels: int) -> float:
         """Fitted on 163 pictures; the error's spread is a factor of 1.4."""
         share = pixels / self.source_pixels
-        found = math.exp(-3.24) * (self.source_bytes / self.cap) ** 1.254 * self.coarseness**0.742 * share**1.069
+        found = math.exp(-3.43) * (self.source_bytes / self.cap) ** 1.254 * self.coarseness**0.742 * share**1.069
         return float(min(COARSEST, max(FINEST, found)))
 
 
@@ -76,8 +76,7 @@ def overview(picture: Image.Image, encoder: Encoder, cap: int, start: Size, pros
     if size != picture.size:
         picture = resized(picture, size)
         # How much a picture loses by shrinking depends on how sharp it was: look again.
-        prospect = probed(picture, encoder, cap, scale * (max(size) / longest) ** _SHRINK_POWER)
-        scale = prospect.scale
+        scale = probed(picture, encoder, cap, scale * (max(size) / longest) ** _SHRINK_POWER, 1).scale
     found = search(lambda s: encoder.encode(picture, s), first_scale(scale, cap), cap, prospect.slope, _SEARCH_ENCODES)
     if found is None:
         # As good as never: so the last encode is spent on being sure.
@@ -96,13 +95,13 @@ def _even_part(longest: int, side: float) -> float:
     return side
 
 
-def probed(picture: Image.Image, encoder: Encoder, cap: int, guess: float) -> Prospect:
+def probed(picture: Image.Image, encoder: Encoder, cap: int, guess: float, most: int = _PROBES) -> Prospect:
     """How the picture, as large as it is, would fill the cap, by one probe at the guess or a second at what the first
     one found."""
     part, share = bands(picture)
     scale, slope = guess, SLOPE
     before: tuple[float, float] | None = None
-    for _ in range(_PROBES):
+    for _ in range(most):
         pixels = max(1.0, (encoder.probe(part, scale) - HEADER_BYTES) / share)
         if before is not None and before[0] != scale:
             slope = slope_between(before[0], before[1], scale, pixels)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,15 @@ if TYPE_CHECKING:
 class Mode(Enum):
     SOFTEN = "soften"
     MASK = "mask"  # privacy: one grey, nothing of the surround is left
+
+
+@dataclass(frozen=True, slots=True)
+class Surround:
+    """What an operator chose to have done round the vehicle. `sigma_px`: of the blur, in px of the JPEG that travels;
+    of no meaning where the surround is masked."""
+
+    mode: Mode
+    sigma_px: float = 1.6
 
 
 # Reach of a vehicle from its plate, as the larger of so many plate widths and so many plate heights: a long plate
@@ -53,6 +63,41 @@ def vehicle_region(plate: Box, width_px: int, height_px: int) -> Box:
     top = max(0, round(plate.top_px - above))
     bottom = min(height_px, round(plate.top_px + plate.height_px + below))
     return Box(left, top, max(0, right - left), max(0, bottom - top))
+
+
+def region_round(plate: Box, width_px: int, height_px: int) -> Box | None:
+    """Where the vehicle probably is, or None where there is nothing to alter: the plate lies outside a picture of this
+    size, or the vehicle fills it."""
+    right, bottom = plate.left_px + plate.width_px, plate.top_px + plate.height_px
+    if min(right, width_px) <= max(plate.left_px, 0) or min(bottom, height_px) <= max(plate.top_px, 0):
+        return None
+    region = vehicle_region(plate, width_px, height_px)
+    return None if region == Box(0, 0, width_px, height_px) else region
+
+
+def stood_upright(box: Box, width_px: int, height_px: int, orientation: int) -> Box:
+    """Where a box of a picture as stored, of this size, lies once that stands upright by EXIF's orientation 1 to 8."""
+    left, top, wide, high = box.left_px, box.top_px, box.width_px, box.height_px
+    if orientation in (2, 3, 7, 8):
+        left = width_px - left - wide
+    if orientation in (3, 4, 6, 7):
+        top = height_px - top - high
+    return Box(left, top, wide, high) if orientation < 5 else Box(top, left, high, wide)
+
+
+def scaled(box: Box, size: tuple[int, int], to: tuple[int, int], *, within: bool = False) -> Box:
+    """The box of a picture of one size in the px of another. `within`: no px that is only partly inside it."""
+    left, right = _put(box.left_px, box.width_px, size[0], to[0], within)
+    top, bottom = _put(box.top_px, box.height_px, size[1], to[1], within)
+    return Box(left, top, max(0, right - left), max(0, bottom - top))
+
+
+def _put(start: int, length: int, size: int, to: int, within: bool) -> tuple[int, int]:
+    """Start and end of a span of one side, in the px of another, to the nearest or to what lies wholly inside."""
+    end = start + length
+    if within:
+        return -(-start * to // size), end * to // size
+    return (2 * start * to + size) // (2 * size), (2 * end * to + size) // (2 * size)
 
 
 def soften(picture: MatLike, region: Box, sigma_px: float = 1.6, mode: Mode = Mode.SOFTEN) -> MatLike:

@@ -21,6 +21,7 @@ from capture.sources.http_push import Listening, serve
 from compress.evidence import evidence, without_pictures
 from compress.inspect import Limits as ImageLimits
 from compress.reason import Reason
+from compress.surround import Mode, Surround
 from edge import keys, statusfile
 from edge.clock import Clock, cores
 from edge.errors import Misconfigured, Unavailable
@@ -110,9 +111,11 @@ def _fit(loaded: Loaded, pool: ThreadPoolExecutor) -> Callable[[Read], Awaitable
         max_source_bytes=loaded.settings.capture.http_push.max_delivery_bytes,
         max_source_pixels=loaded.settings.compress.max_source_pixels,
     )
+    chosen = loaded.settings.compress.surround
+    surround = None if chosen.mode == "off" else Surround(Mode(chosen.mode), chosen.sigma_px)
 
     async def fit(read: Read) -> Evidence:
-        fitting = asyncio.get_running_loop().run_in_executor(pool, evidence, read, loaded.caps, limits)
+        fitting = asyncio.get_running_loop().run_in_executor(pool, evidence, read, loaded.caps, limits, surround)
         try:
             async with asyncio.timeout(loaded.settings.compress.deadline_s):
                 return await fitting

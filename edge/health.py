@@ -5,12 +5,14 @@ A camera that is connected is not thereby seeing: each of these is kept apart. N
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
+from statistics import median, mode
 from typing import Any
 
-from edge.read import Outcome, Read, Received, Verdict
+from edge.read import Evidence, FittedImage, Outcome, PictureMeasures, Read, Received, Verdict
 
 
 class CameraState(Enum):
@@ -18,6 +20,18 @@ class CameraState(Enum):
     SILENT = "silent"  # answers, but delivers nothing
     DOWN = "down"  # does not answer
     UNKNOWN = "unknown"  # nothing was heard yet and nothing says that it should have been
+
+
+PICTURES = 50
+"""So many of a camera's last pictures are summed up: enough that a lorry is not a covered lens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Numbers of one overview: as it came, and the quality it travels with (None: as the camera coded it)."""
+
+    measures: PictureMeasures
+    quality: int | None
 
 
 _WORD = {Outcome.STORED: "stored", Outcome.REPEATED: "repeated", Outcome.REFUSED: "refused"}
@@ -36,6 +50,7 @@ class CameraHealth:
     counts: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     clock_skew_ms: int | None = None
+    pictures: deque[Picture] = field(default_factory=lambda: deque(maxlen=PICTURES))
 
     def heard(self, received: Received) -> None:
         self.last_delivery_ns = received.mono_ns
@@ -48,6 +63,12 @@ class CameraHealth:
             self.counts["unread"] += 1
         if verdict.outcome is Outcome.STORED:
             self.last_read_ns = read.received.mono_ns
+
+    def saw(self, evidence: Evidence) -> None:
+        """Keep the numbers of the overview; no picture and no plate."""
+        overview = evidence.overview
+        if evidence.measures is not None and isinstance(overview, FittedImage):
+            self.pictures.append(Picture(evidence.measures, overview.quality))
 
     def refused(self, reason: str) -> None:
         self.counts["refused"] += 1
@@ -75,7 +96,37 @@ class CameraHealth:
             "reads": {word: self.counts[word] for word in ("stored", "repeated", "refused", "unread")},
             "clock_skew_ms": self.clock_skew_ms,
             "authorised": authorised,
+            "picture": summed_up(list(self.pictures)),
         }
+
+
+def summed_up(pictures: list[Picture]) -> dict[str, Any] | None:
+    """Medians, each over the pictures that have the number (None: none has), and the share without colour.
+
+    Sharpness is compared only at one scale: of the pictures at the scale that most of them were decoded at.
+    """
+    if not pictures:
+        return None
+    measures = [picture.measures for picture in pictures]
+    scale = mode(one.scale for one in measures)
+    return {
+        "of": len(pictures),
+        "scale": scale,
+        "plate_width_px": _median(one.plate_width_px for one in measures),
+        "sharpness": _median(one.sharpness for one in measures if one.scale == scale),
+        "luma_p5": _median(one.luma_p5 for one in measures),
+        "luma_p50": _median(one.luma_p50 for one in measures),
+        "luma_p95": _median(one.luma_p95 for one in measures),
+        "saturation": _median(one.saturation for one in measures),
+        "contrast": _median(one.plate_contrast for one in measures),
+        "infrared": round(sum(one.infrared for one in measures) / len(measures), 2),
+        "quality": _median(picture.quality for picture in pictures),
+    }
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return round(median(known), 4) if known else None
 
 
 def _age_s(then_ns: int | None, now_ns: int) -> int | None:

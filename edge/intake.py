@@ -73,7 +73,9 @@ class Intake:
         if read.vrm is None and not read.camera.keep_unread:
             return Verdict(Outcome.DROPPED)
         try:
-            outcome = await self._commit(Accept(await self._fit(read)))
+            evidence = await self._fit(read)
+            self._health[read.camera.id].saw(evidence)
+            outcome = await self._commit(Accept(evidence))
         except Unavailable:
             return Verdict(Outcome.LATER, "no_room")
         assert isinstance(outcome, Outcome)

@@ -143,9 +143,28 @@ class Read:
     repeat_key: bytes | None = field(repr=False)
 
 
+class BoxBy(Enum):
+    """Who said where the plate is: the camera, or a locator of ours that may be wrong."""
+
+    CAMERA = "camera"
+    PROPOSED = "proposed"
+
+
+@dataclass(frozen=True, slots=True)
+class AlteredSurround:
+    """What was done to the scene round the vehicle, in px of the JPEG that travels. `mode`: soften or mask.
+    `sigma_x100`: the blur in hundredths of a px, 0 where it is masked. `region`: what was left as it was."""
+
+    mode: str
+    sigma_x100: int
+    region: Box = field(repr=False)
+    box: BoxBy
+
+
 @dataclass(frozen=True, slots=True)
 class FittedImage:
-    """A JPEG inside its cap, without metadata. `quality` is None where nothing was encoded anew."""
+    """A JPEG inside its cap, without metadata. `quality` is None where nothing was encoded anew, `surround` where the
+    scene is as the camera saw it."""
 
     role: Role
     jpeg: bytes = field(repr=False)
@@ -156,6 +175,34 @@ class FittedImage:
     actions: tuple[str, ...]
     source_width_px: int
     source_height_px: int
+    surround: AlteredSurround | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PictureMeasures:
+    """Numbers of one picture before any cap. Those of the plate are None without a box inside the picture.
+
+    `plate_width_px`, `plate_height_px`: in px of the camera's own picture, the part of the box inside it.
+    `sharpness`, `plate_sharpness`: energy of the finest detail over luma variance, above 0 and seldom above 10, to be
+    compared only with the same camera at the same `scale`; None where all is flat, or decoded below a half.
+    `luma_p5`, `luma_p50`, `luma_p95`: 0 to 255. `clipped`: share of pixels at 250 or above. `saturation`: mean distance
+    of the strongest from the weakest primary, 0 to 1. `plate_contrast`: p95 less p5 of luma inside the box, 0 to 1.
+    `surround_contrast`: mean luma of the plate less that of the ring round it, -1 to 1. `infrared`: without colour.
+    """
+
+    scale: int
+    plate_width_px: int | None
+    plate_height_px: int | None
+    sharpness: float | None
+    plate_sharpness: float | None
+    luma_p5: float
+    luma_p50: float
+    luma_p95: float
+    clipped: float
+    saturation: float
+    plate_contrast: float | None
+    surround_contrast: float | None
+    infrared: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +224,14 @@ class Original:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A read whose every image is inside its legal cap, or named as omitted."""
+    """A read whose every image is inside its legal cap, or named as omitted. `measures`: of the overview as it came,
+    for whoever watches the camera; they enter no record."""
 
     read: Read
     patch: FittedImage | Omitted
     overview: FittedImage | Omitted
     originals: tuple[Original, ...]
+    measures: PictureMeasures | None = None
 
 
 class Kind(Enum):

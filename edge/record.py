@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge.read import Captured, Evidence, FittedImage, Kind, Omitted, Received, TimeSource
+from edge.read import AlteredSurround, Captured, Evidence, FittedImage, Kind, Omitted, Received, TimeSource
 
 CHAIN_LABEL = b"anpr-chain-v1"
 NO_HEAD = bytes(32)
@@ -102,6 +102,16 @@ def _alteration(image: FittedImage) -> Body:
         "from": [image.source_width_px, image.source_height_px],
         "to": [image.width_px, image.height_px],
         "quality": image.quality,
+    } | ({} if image.surround is None else {"surround": _surround(image.surround)})
+
+
+def _surround(altered: AlteredSurround) -> Body:
+    region = altered.region
+    return {
+        "mode": altered.mode,
+        "sigma_x100": altered.sigma_x100,
+        "region": [region.left_px, region.top_px, region.width_px, region.height_px],
+        "box": altered.box.value,
     }
 
 

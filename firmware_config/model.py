@@ -37,6 +37,7 @@ __all__ = [
     "Paths",
     "Position",
     "Settings",
+    "Surround",
     "Uplink",
     "comparison_key",
     "host_port",
@@ -92,6 +93,17 @@ class LoweredCaps(Table):
     overview_max_side_px: int | None = Field(default=None, ge=160, description="longest side of an overview")
 
 
+class Surround(Table):
+    """Vehicle first: what lies round the vehicle gives its bytes to it. Alters the scene, so an operator chooses it."""
+
+    mode: Literal["off", "soften", "mask"] = Field(
+        default="off",
+        description="`soften` blurs and `mask` greys what lies round the vehicle in the overview: this alters the"
+        " scene, and the signed read says so",
+    )
+    sigma_px: float = Field(default=1.6, ge=0.5, le=8, description="blur of `soften`, in pixels of what travels")
+
+
 class Compress(Table):
     profile: str = Field(
         default="nasple-2.4", pattern=r"^[a-z0-9][a-z0-9.-]{0,31}$", description="legal profile of the caps"
@@ -102,6 +114,7 @@ class Compress(Table):
         default=20_000_000, ge=10_000, le=50_000_000, description="largest image that is decoded"
     )
     deadline_s: float = Field(default=10, gt=0, le=60, description="longest time spent on one image")
+    surround: Surround = Field(default=Surround(), description="what is done to the scene round the vehicle")
 
 
 class Ledger(Table):

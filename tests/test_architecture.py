@@ -67,6 +67,7 @@ EFFECTS: dict[str, dict[str, str]] = {
         "compress.codec": "the only encoder",
         "compress.fit": "hands pictures from one to the other",
         "compress.overview": "cuts bands to probe, and resizes",
+        "compress.vehicle": "hands pictures to what softens and locates, and back",
         "compress.checks": "draws a test picture",
     },
     "cv2": {

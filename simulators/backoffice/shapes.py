@@ -114,14 +114,23 @@ _RECEIVED: Final = closed(
     }
 )
 _ORIGINAL: Final = closed({"role": _ROLE, "sha256": DIGEST, "bytes": UINT})
+_SURROUND: Final = closed(
+    {
+        "mode": word("soften", "mask"),
+        "sigma_x100": UINT,
+        "region": tuple_of(UINT, UINT, UINT, UINT),
+        "box": word("camera", "proposed"),
+    }
+)
 _ALTERED: Final = closed(
     {
         "role": _ROLE,
-        "actions": array(word("kept", "stripped", "cropped", "resized", "recompressed")),
+        "actions": array(word("kept", "stripped", "cropped", "resized", "recompressed", "softened", "masked")),
         "from": _SIZE,
         "to": _SIZE,
         "quality": either(integer(1, 100), null),
-    }
+    },
+    {"surround": _SURROUND},
 )
 _READ: Final = closed(
     {

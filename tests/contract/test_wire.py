@@ -37,7 +37,7 @@ from edge.sign import (
     verifier,
 )
 from simulators.backoffice import cose as store_cose
-from simulators.backoffice import opening, strict_cbor
+from simulators.backoffice import opening, shapes, strict_cbor
 from simulators.backoffice.topics import parse
 from uplink.wire import read_receipt
 
@@ -239,6 +239,31 @@ def test_the_grammar_refuses_a_record_with_a_member_less_or_more(vector: dict[st
         assert not matches("record", encode(content | {"body": body})), name
     assert not matches("record", encode(content | {"more": 1}))
     assert not matches("record", encode(content | {"seq": 0}))
+
+
+SURROUND = {"mode": "soften", "sigma_x100": 163, "region": [0, 40, 512, 300], "box": "proposed"}
+
+
+@pytest.mark.parametrize(
+    ("change", "lawful"),
+    [
+        ({}, True),
+        ({"mode": "mask", "sigma_x100": 0, "box": "camera"}, True),
+        ({"mode": "off"}, False),
+        ({"sigma_x100": -1}, False),
+        ({"region": [0, 40, 512]}, False),
+        ({"region": [0, 40, 512, -300]}, False),
+        ({"box": "guessed"}, False),
+        ({"more": 1}, False),
+    ],
+)
+def test_grammar_and_back_office_agree_on_an_altered_surround(change: dict[str, Any], lawful: bool) -> None:
+    content = decode(bytes.fromhex(RECORDS[1]["payload"]))
+    *others, last = content["body"]["altered"]
+    last = last | {"actions": ["softened", *last["actions"]], "surround": SURROUND | change}
+    changed = content | {"body": content["body"] | {"altered": [*others, last]}}
+    assert matches("record", encode(changed)) is lawful
+    assert shapes.RECORD(changed) is lawful
 
 
 # refused

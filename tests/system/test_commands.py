@@ -170,6 +170,24 @@ def test_fit_brings_a_picture_under_its_cap(configured: Site, tmp_path: Path) ->
     assert patch["bytes"] <= 3000
 
 
+def test_fit_shows_an_overview_before_and_after_its_surround_is_altered(configured: Site, tmp_path: Path) -> None:
+    file, out = tmp_path / "scene.jpg", tmp_path / "out"
+    Image.effect_noise((1280, 720), 60).convert("RGB").save(file, "JPEG", quality=92)
+    arguments = ("fit", "overview", str(file), "--box", "600,500,90,30", "--surround", "mask", "--out", str(out))
+    fitted = said(configured, 0, *arguments, config=False)
+    assert fitted["action"][0] == "masked"
+    assert fitted["surround"]["box"] == "given"
+    assert fitted["measures"]["plate_width_px"] == 90
+    before, after = (
+        Image.open(io.BytesIO((out / name).read_bytes())).convert("L") for name in ("scene.before.jpg", "scene.jpg")
+    )
+    assert after.size == (fitted["out"]["width"], fitted["out"]["height"])
+    assert {after.getpixel((3, 3)), after.getpixel((9, 3))} == {128}
+    assert before.crop((0, 0, 40, 40)).getextrema()[1] > 180
+    plain = said(configured, 0, "fit", "overview", str(file), "--out", str(out), config=False)
+    assert "surround" not in plain
+
+
 def test_fit_refuses_what_is_no_picture(configured: Site, tmp_path: Path) -> None:
     (tmp_path / "not.jpg").write_bytes(b"\xff\xd8\xff nothing that a picture is made of")
     refused = said(configured, 65, "fit", "overview", str(tmp_path / "not.jpg"), config=False)
@@ -277,6 +295,10 @@ def test_verify_of_a_record_from_the_store(served: Site, tmp_path: Path) -> None
         ("bogus",),
         ("fit", "portrait", "x.jpg"),
         ("fit", "overview", "x", "--box", "1"),
+        ("fit", "overview", "x", "--surround", "blur"),
+        ("fit", "overview", "x", "--sigma", "2"),
+        ("fit", "overview", "x", "--surround", "soften", "--sigma", "90"),
+        ("fit", "plate_patch", "x", "--surround", "mask"),
     ],
     ids=" ".join,
 )

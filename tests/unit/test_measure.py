@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from compress.measure import Measures, measure
-from edge.read import Box
+from compress.measure import measure
+from edge.read import Box, PictureMeasures
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 
@@ -198,7 +198,7 @@ def test_extreme_shapes_are_measured(shape: tuple[int, ...]) -> None:
     check(measure(np.random.default_rng(1).integers(0, 256, shape, np.uint8), Box(0, 0, 2, 2)))
 
 
-def check(found: Measures) -> None:
+def check(found: PictureMeasures) -> None:
     assert 0 <= found.luma_p5 <= found.luma_p50 <= found.luma_p95 <= 255
     assert 0 <= found.clipped <= 1
     assert 0 <= found.saturation <= 1
