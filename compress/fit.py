@@ -35,6 +35,7 @@ _PATCH_ENCODES = 4
 _LAST_RESORT_PX, _LAST_RESORT_SCALE = 48, 6.0
 _PLAIN_COARSENESS = 2.0  # of a picture that is no JPEG: as if it were a fine one
 _ENOUGH_SIDE = 0.7  # of the side wanted: a power-of-two decode this near is taken as it is
+_DECODED_PX = 600  # a decode below this saves little and is often regretted
 _ENOUGH_AFTER_ALL = 0.5  # once it is decoded: a second decode must be worth its time
 
 
@@ -156,7 +157,7 @@ def _overview(
     start = _inside(whole, _max_px(Role.OVERVIEW, caps) or whole)
     coarseness = sent.header.jpeg.coarseness if sent.header.jpeg is not None else _PLAIN_COARSENESS
     guess = Guess(len(sent.data), whole[0] * whole[1], coarseness, cap)
-    enough = side_wanted(max(whole), guess.scale(whole[0] * whole[1])) * _ENOUGH_SIDE
+    enough = max(_DECODED_PX, side_wanted(max(whole), guess.scale(whole[0] * whole[1])) * _ENOUGH_SIDE)
     if surround is not None and sent.box is None:
         enough = max(enough, LOOKED_FOR_AT_PX)
     seen = _picture(sent, sent.whole, _inside(start, (round(enough), round(enough))))
