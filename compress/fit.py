@@ -32,6 +32,7 @@ MARGIN = 0.12
 
 _PATCH_SCALE = 0.3
 _PATCH_ENCODES = 4
+_GREY_ROWS = 256
 _LAST_RESORT_PX, _LAST_RESORT_SCALE = 48, 6.0
 _PLAIN_COARSENESS = 2.0  # of a picture that is no JPEG: as if it were a fine one
 _ENOUGH_SIDE = 0.7  # of the side wanted: a power-of-two decode this near is taken as it is
@@ -251,5 +252,11 @@ def _neutral(picture: Image.Image) -> bool:
 
 
 def _grey(picture: Image.Image) -> bool:
-    blue_red = np.asarray(picture.convert("YCbCr"))[..., 1:]
-    return bool(blue_red.min() >= 125 and blue_red.max() <= 131)
+    """Row by band, so that a large picture is not held twice."""
+    width, height = picture.size
+    for top in range(0, height, _GREY_ROWS):
+        band = picture.crop((0, top, width, min(height, top + _GREY_ROWS)))
+        blue_red = np.asarray(band.convert("YCbCr"))[..., 1:]
+        if blue_red.min() < 125 or blue_red.max() > 131:
+            return False
+    return True

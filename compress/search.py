@@ -26,6 +26,9 @@ _ENOUGH_FIRST, _ENOUGH = 0.932, 0.95
 """Shares that are not worth another encode."""
 
 
+_TOO_LITTLE = 0.9
+
+
 def aimed(scale: float, size_bytes: int, cap: int, slope: float = SLOPE, aim: float = _AIM) -> float:
     """The scale that should use `aim` of the cap, where `scale` gave `size_bytes`."""
     pixels = max(1, size_bytes - HEADER_BYTES)
@@ -44,14 +47,24 @@ def slope_between(scale: float, pixels: float, other: float, other_pixels: float
     return min(1.2, max(0.5, measured))
 
 
+def between(over: Coded, fits: Coded, cap: int) -> float:
+    """The scale between two whose bytes lie on either side of the cap, on the line between them in logarithms."""
+    rise = math.log(len(over.jpeg) / len(fits.jpeg))
+    share = math.log(len(over.jpeg) / (cap * _AIM_LAST)) / rise if rise > 0 else 0.5
+    return float(over.scale * (fits.scale / over.scale) ** min(0.95, max(0.05, share)))
+
+
 def search(
     code: Callable[[float], Coded], scale: float, cap: int, slope: float = SLOPE, most: int = MOST_ENCODES
 ) -> Coded | None:
-    """The finest coding found within `cap` bytes and `most` encodes, beginning at `scale`; None where none fits."""
+    """The finest coding found within `cap` bytes and `most` encodes, beginning at `scale`; None where none fits. One
+    more is spent where what fits uses little of the cap."""
     fits: Coded | None = None
     over: Coded | None = None
     before: Coded | None = None
-    for count in range(most):
+    for count in range(most + 1):
+        if count == most and (fits is None or len(fits.jpeg) >= cap * _TOO_LITTLE):
+            break  # one more only for a picture whose bytes fall far more steeply than pictures do
         coded = code(scale)
         size = len(coded.jpeg)
         if size <= cap:
@@ -64,6 +77,8 @@ def search(
         if before is not None and before.scale != coded.scale:
             slope = slope_between(before.scale, _pixels(before), coded.scale, _pixels(coded))
         scale = aimed(coded.scale, size, cap, slope, _AIM_LAST if last_chance else _AIM)
+        if count == most - 1 and fits is not None and over is not None:
+            scale = between(over, fits, cap)
         if fits is not None and over is not None and not over.scale < scale < fits.scale:
             scale = math.sqrt(over.scale * fits.scale)
             if fits.scale / over.scale < 1.004:
