@@ -1,8 +1,7 @@
 """How large and how fine an overview is: size and scale chosen together, for each picture. Pure.
 
 Probes of a third of the rows say at which scale the picture would fill its cap as it is. Where that is coarser than a
-plate bears, the picture is made smaller instead. Constants were fitted on half of the pictures, reported on the other
-(docs/images.md).
+plate bears, the picture is made smaller instead. Where the constants come from: docs/benchmarks-images.md.
 """
 
 from __future__ import annotations
