@@ -160,9 +160,15 @@ def make_folder(folder: Path, setting: str) -> None:
 
 @contextmanager
 def reader(state: Path) -> Iterator[Database]:
-    """The ledger for reports, reading only, in a process of its own."""
+    """The ledger for reports, reading only, in a process of its own. `StorageFailed` where it cannot be read."""
     path = state / FILE
     if not path.exists():
         raise Misconfigured(f"there is no ledger in {state}", "start the service once, or name its state folder")
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-        yield Database(connection)
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+            yield Database(connection)
+    except sqlite3.Error as problem:
+        raise StorageFailed(
+            f"the ledger cannot be read: {type(problem).__name__}",
+            "look at the disk first; never delete the file: it holds evidence",
+        ) from problem

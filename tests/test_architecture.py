@@ -32,8 +32,6 @@ ARROWS: dict[str, set[str]] = {
 EFFECTS: dict[str, dict[str, str]] = {
     "sqlite3": {
         "edge.schema": "migrations and read-only reports go through sqlite-utils",
-        "edge.commands.status": "names the errors of a report",
-        "edge.commands.verify": "names the errors of a report",
     },
     "apsw": {
         "edge.schema": "opens the one connection that writes",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sqlite3
 import sys
 import time
 from typing import Any
@@ -94,7 +93,7 @@ def _buffer(loaded: Loaded) -> dict[str, Any] | None:
             (row,) = db.query("SELECT waiting, waiting_bytes, refused, damaged FROM totals")
             (first,) = db.query("SELECT min(received_ms) AS ms FROM records WHERE state = 0")
             oldest = first["ms"]
-    except (EdgeError, sqlite3.Error):
+    except EdgeError:
         return None
     age_s = None if oldest is None else max(0, (utc_ms() - oldest) // 1000)
     return {

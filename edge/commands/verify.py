@@ -7,7 +7,6 @@ store does; `verify FILE` checks an unsealed record, receipt or checkpoint.
 from __future__ import annotations
 
 import argparse
-import sqlite3
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -18,7 +17,7 @@ from tqdm import tqdm
 
 from edge import row
 from edge.commands.output import config_argument, json_argument, say, say_json
-from edge.errors import Tampered
+from edge.errors import StorageFailed, Tampered
 from edge.keys import load_verifier, public_path
 from edge.record import head_after
 from edge.schema import reader
@@ -93,8 +92,8 @@ def _ledger(state: Path) -> dict[str, Any]:
     try:
         with reader(state) as db:
             return result | _walked(db)
-    except sqlite3.Error as problem:
-        return result | {"sound": False, "first_problem": f"the ledger cannot be read: {type(problem).__name__}"}
+    except StorageFailed as problem:
+        return result | {"sound": False, "first_problem": problem.sentence}
 
 
 def _walked(db: Database) -> dict[str, Any]:
