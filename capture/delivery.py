@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from edge.read import Arrival, Outcome, Verdict
+from edge.claim import Arrival, Outcome, Verdict
 
 MIB = 1024 * 1024
 
@@ -20,21 +20,31 @@ _FORBIDDEN = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The bytes of one delivery. `content_type` as declared (may be empty or wrong), `query` undecoded."""
+    """The bytes of one delivery. `content_type` as declared (may be empty or wrong), `query` undecoded. `name`: the
+    file's or topic's, where the way has such. `replayed`: the way itself says that this was said before."""
 
     arrival: Arrival
     content_type: str
     query: str = field(repr=False)
     body: bytes = field(repr=False)
+    name: str = field(default="", repr=False)
+    replayed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a camera is told: an HTTP status, and a body in its own vendor's words."""
+    """What a camera is told: the verdict, and how its vendor says it. On a way without a status, `body` is what is
+    written back, empty for nothing."""
 
+    verdict: Verdict
     status: int
     content_type: str
-    body: bytes
+    body: bytes = field(repr=False)
+
+
+def said(verdict: Verdict, content_type: str, body: bytes) -> Answer:
+    """The answer with the HTTP status that the verdict deserves."""
+    return Answer(verdict, status_of(verdict), content_type, body)
 
 
 def status_of(verdict: Verdict) -> int:
@@ -51,7 +61,7 @@ def status_of(verdict: Verdict) -> int:
 def plain(verdict: Verdict) -> Answer:
     """The answer where no dialect can be told."""
     body = verdict.outcome.value + (f" {verdict.reason}" if verdict.reason else "") + "\n"
-    return Answer(status_of(verdict), "text/plain; charset=utf-8", body.encode())
+    return said(verdict, "text/plain; charset=utf-8", body.encode())
 
 
 class InHand:

@@ -12,8 +12,8 @@ from typing import Protocol
 
 from capture.delivery import MIB, Answer, Delivery, InHand, plain
 from edge.camera import Camera
+from edge.claim import Arrival, Life, Outcome, RawRead, SignOfLife, Verdict
 from edge.errors import Refused
-from edge.read import Arrival, Life, Outcome, RawRead, SignOfLife, Verdict
 
 _SMALL_BYTES = 64 * 1024
 """Below this, understanding takes less than a hop to a thread and back is worth."""
@@ -45,8 +45,8 @@ class Dialect(Protocol):
         """What it says: none, one or several. Raises `Refused`."""
         ...
 
-    def answer(self, verdict: Verdict) -> Answer:
-        """The body and status this vendor's cameras expect for a verdict."""
+    def answer(self, verdict: Verdict, delivery: Delivery) -> Answer:
+        """The body and status this vendor's cameras expect for a verdict on a delivery."""
         ...
 
 
@@ -87,12 +87,12 @@ class Receiver:
         size_bytes = len(delivery.body)
         if not self._in_hand.take(size_bytes):
             busy = Verdict(Outcome.LATER, "busy")
-            return spoken[0].answer(busy) if len(spoken) == 1 else plain(busy)
+            return spoken[0].answer(busy, delivery) if len(spoken) == 1 else plain(busy)
         try:
             dialect = spoken[0] if len(spoken) == 1 else next((d for d in spoken if d.recognises(delivery)), None)
             if dialect is None:
                 return plain(self._refuse("unrecognised", arrival))
-            return dialect.answer(await self._take_in(delivery, dialect))
+            return dialect.answer(await self._take_in(delivery, dialect), delivery)
         finally:
             self._in_hand.give(size_bytes)
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from compress.fit import fit
 from edge.check import Finding, good
-from edge.read import Role
+from edge.claim import Role
 from firmware_config.profile import Caps
 
 

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from hashlib import sha256
 
 from compress.fit import fit, fit_and_measure
-from compress.inspect import LIMITS, Limits
+from compress.inspect import LIMITS, Limits, inspect
 from compress.reason import Reason
 from compress.surround import Surround
+from edge.claim import Box, RawImage, Role, ScaledBox
 from edge.errors import Refused
-from edge.read import Box, Evidence, FittedImage, Omitted, Original, PictureMeasures, Read, Role
+from edge.read import Evidence, FittedImage, Omitted, Original, PictureMeasures, Read
 from firmware_config.profile import Caps
 
 
@@ -42,20 +43,19 @@ def _originals(read: Read) -> tuple[Original, ...]:
 def _patch(read: Read, caps: Caps, limits: Limits) -> FittedImage | Omitted:
     """The first picture that can be the patch; else why the first could not."""
     why: str | None = None
-    for data, box in _patches(read):
+    for image in _patches(read):
         try:
-            return fit(data, Role.PLATE_PATCH, caps, box, limits)
+            box = _box(image, limits) if image.role is Role.OVERVIEW else None
+            return fit(image.data, Role.PLATE_PATCH, caps, box, limits)
         except Refused as refusal:
             why = why or refusal.reason
     return Omitted(Role.PLATE_PATCH, why or Reason.NOT_SENT.value)
 
 
-def _patches(read: Read) -> Iterator[tuple[bytes, Box | None]]:
-    """The camera's own patches, then what can be cut from an overview."""
-    yield from ((image.data, None) for image in read.raw.images if image.role is Role.PLATE_PATCH)
-    for image in read.raw.images:
-        if image.role is Role.OVERVIEW and image.plate_box is not None:
-            yield image.data, image.plate_box
+def _patches(read: Read) -> Iterator[RawImage]:
+    """The camera's own patches, then what one can be cut from."""
+    yield from (image for image in read.raw.images if image.role is Role.PLATE_PATCH)
+    yield from (image for image in read.raw.images if image.role is Role.OVERVIEW and image.plate_box is not None)
 
 
 def _overview(
@@ -66,7 +66,15 @@ def _overview(
     for image in read.raw.images:
         if image.role is Role.OVERVIEW:
             try:
-                return fit_and_measure(image.data, caps, image.plate_box, limits, surround)
+                return fit_and_measure(image.data, caps, _box(image, limits), limits, surround)
             except Refused as refusal:
                 why = why or refusal.reason
     return Omitted(Role.OVERVIEW, why or Reason.NOT_SENT.value), None
+
+
+def _box(image: RawImage, limits: Limits) -> Box | None:
+    """Where the plate is in px of the picture as stored. Raises Refused where its size cannot be told."""
+    if not isinstance(image.plate_box, ScaledBox):
+        return image.plate_box
+    header = inspect(image.data, limits)
+    return image.plate_box.in_px(header.width_px, header.height_px)

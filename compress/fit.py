@@ -23,7 +23,8 @@ from compress.reason import Reason, refused
 from compress.search import search
 from compress.surround import Mode, Surround, stood_upright
 from compress.vehicle import Choice, Region, made_ready, region_of
-from edge.read import AlteredSurround, Box, FittedImage, PictureMeasures, Role
+from edge.claim import Box, Role
+from edge.read import AlteredSurround, FittedImage, PictureMeasures
 from firmware_config.profile import Caps
 
 ENCODES_MAX = 5

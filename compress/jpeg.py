@@ -42,7 +42,8 @@ class Segment:
 class Facts:
     """What a JPEG says of itself. `sof` is the frame marker's second byte; `orientation` 1 to 8 as in EXIF;
     `adobe` the colour transform in APP14, None without one; `complete`: it ends with EOI; `coarseness`: the mean
-    step of its first quantisation table."""
+    step of its first quantisation table; `sampling`: of each component, across in the upper four bits and down in the
+    lower; `scanned`: the components' names in each scan."""
 
     sof: int
     bits: int
@@ -56,6 +57,8 @@ class Facts:
     complete: bool
     coarseness: float = 1.0
     segments: tuple[Segment, ...] = ()
+    sampling: bytes = b""
+    scanned: tuple[bytes, ...] = ()
 
     @property
     def rgb(self) -> bool:
@@ -103,6 +106,7 @@ def facts(data: bytes, max_scans: int = 20) -> Facts:
     frame: Segment | None = None
     scans, turned, adobe, tables, complete, coarseness = 0, None, None, False, False, 0.0
     segments: list[Segment] = []
+    scanned: list[bytes] = []
     for segment in walk(data):
         segments.append(segment)
         body = data[segment.body : segment.end] if segment.marker != SOS else b""
@@ -114,6 +118,7 @@ def facts(data: bytes, max_scans: int = 20) -> Facts:
             scans += 1
             if scans > max_scans:
                 raise refused(Reason.TOO_MANY_SCANS)
+            scanned.append(data[segment.body + 1 : segment.body + 1 + 2 * min(4, data[segment.body]) : 2])
         elif segment.marker == APP1 and turned is None and body[:6] == b"Exif\x00\x00":
             turned = orientation(body[6:])
         elif segment.marker == APP14 and adobe is None and _is_adobe(body):
@@ -141,6 +146,8 @@ def facts(data: bytes, max_scans: int = 20) -> Facts:
         complete,
         coarseness or 1.0,
         tuple(segments),
+        data[frame.body + 7 : frame.body + 6 + 3 * components : 3],
+        tuple(scanned),
     )
 
 

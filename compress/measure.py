@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from edge.read import Box, PictureMeasures
+from edge.claim import Box
+from edge.read import PictureMeasures
 
 if TYPE_CHECKING:
     from cv2.typing import MatLike

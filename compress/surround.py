@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from edge.read import Box
+from edge.claim import Box
 
 if TYPE_CHECKING:
     from cv2.typing import MatLike

@@ -15,7 +15,8 @@ from compress.decode import Size
 from compress.locate import locate
 from compress.overview import Prospect, probed, side_wanted
 from compress.surround import Mode, Surround, region_round, scaled, soften
-from edge.read import AlteredSurround, Box, BoxBy
+from edge.claim import Box
+from edge.read import AlteredSurround, BoxBy
 
 _ROUNDS, _NEAR = 2, 1.1  # a weaker blur leaves a smaller picture, whose blur must be stronger: two rounds settle it
 

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
 from edge.camera import AuthorisationState, Camera, TimePolicy
+from edge.claim import Arrival, RawRead, Received
 from edge.errors import Refused
-from edge.read import Arrival, Captured, RawRead, Read, Received, TimeSource
+from edge.read import Captured, Read, TimeSource
 from edge.vrm import HEARD_MAX_CHARACTERS, normalise
 
 _REPEAT_LABEL = b"anpr-repeat-v1"

@@ -9,7 +9,8 @@ import hashlib
 from dataclasses import dataclass, field, replace
 
 from edge import record, row
-from edge.read import Captured, Kind, Received
+from edge.claim import Received
+from edge.read import Captured, Kind
 from edge.seal import Sealer
 from edge.sign import RECORD_TYPE, Signer, encode, sign
 

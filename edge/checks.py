@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from edge.check import Finding, bad, good, poor, unknown
+from edge.claim import ClockState
 from edge.clock import kernel_quality
 from edge.errors import EdgeError
 from edge.keys import load_seal_key, load_signer, load_verifier
 from edge.probes.disk import disk
-from edge.read import ClockState, Kind
+from edge.read import Kind
 from edge.row import unwrap
 from edge.schema import reader, require_sqlite
 from edge.seal import sealer

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.read import ClockState, Received
+from edge.claim import ClockState, Received
 
 _STA_UNSYNC = 0x0040  # adjtimex(2)
 _TIMESYNCD_FLAG = "run/systemd/timesync/synchronized"  # systemd-timesyncd(8): touched at each synchronisation

@@ -12,7 +12,8 @@ from enum import Enum
 from statistics import median, mode
 from typing import Any
 
-from edge.read import Evidence, FittedImage, Outcome, PictureMeasures, Read, Received, Verdict
+from edge.claim import Outcome, Received, Verdict
+from edge.read import Evidence, FittedImage, PictureMeasures, Read
 
 
 class CameraState(Enum):

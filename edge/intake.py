@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from edge.admit import admit
 from edge.camera import Camera
 from edge.changes import Accept, Change, Enter
+from edge.claim import Arrival, Outcome, RawRead, SignOfLife, Verdict
 from edge.errors import Refused, Unavailable
 from edge.health import CameraHealth
-from edge.read import Arrival, Evidence, Outcome, RawRead, Read, SignOfLife, Verdict
+from edge.read import Evidence, Read
 
 
 @dataclass(slots=True)

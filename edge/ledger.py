@@ -17,9 +17,10 @@ import apsw
 from edge import leaving, record, row
 from edge.chain import ChainEnd, link
 from edge.changes import Accept, Change, Enter, Settle, State, Tier, Usage
+from edge.claim import Outcome, Received
 from edge.clock import Clock
 from edge.errors import EdgeError, StorageFailed, Tampered, Unavailable
-from edge.read import Captured, Evidence, FittedImage, Kind, Outcome, Received, Record
+from edge.read import Captured, Evidence, FittedImage, Kind, Record
 from edge.schema import PAGE_BYTES, RESERVE_PAGES, open_writer
 from edge.seal import Sealer
 from edge.sign import CHECKPOINT_TYPE, Signer, encode, sign

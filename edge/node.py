@@ -14,6 +14,7 @@ from edge import keys, statusfile
 from edge.admit import utc_day
 from edge.camera import AuthorisationState
 from edge.changes import Enter, Settle, Tier
+from edge.claim import Outcome
 from edge.clock import Clock
 from edge.flow import FlowMeter, Sample
 from edge.health import CameraHealth, camera_summary
@@ -23,7 +24,7 @@ from edge.notify import Notifier
 from edge.probes.certificates import days_left
 from edge.probes.disk import disk
 from edge.probes.reach import answers
-from edge.read import Outcome, Record
+from edge.read import Record
 from edge.seal import sealer
 from edge.situation import Situation, status_line
 from edge.version import VERSION, software

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from edge.read import AlteredSurround, Captured, Evidence, FittedImage, Kind, Omitted, Received, TimeSource
+from edge.claim import Received
+from edge.read import AlteredSurround, Captured, Evidence, FittedImage, Kind, Omitted, TimeSource
 
 CHAIN_LABEL = b"anpr-chain-v1"
 NO_HEAD = bytes(32)

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge.changes import Usage
+from edge.claim import ClockState
 from edge.clock import ClockQuality
 from edge.flow import NO_FLOW, Flow
-from edge.read import ClockState
 
 BUFFER_POOR, BUFFER_BAD = 0.5, 0.8  # share of the ledger's room; at 1.0 cameras are told "later"
 DISK_BAD_BYTES = 200_000_000

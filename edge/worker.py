@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from edge.changes import Change
+from edge.claim import Outcome
 from edge.ledger import Ledger
-from edge.read import Outcome
 
 T = TypeVar("T")
 

@@ -24,23 +24,10 @@ from PIL import Image
 
 from edge.admit import repeat_key
 from edge.camera import Authorisation, Camera, TimePolicy
+from edge.claim import Arrival, ClockState, RawImage, RawRead, Received, Role
 from edge.clock import Clock, ClockQuality
 from edge.ledger import Ledger
-from edge.read import (
-    Arrival,
-    Captured,
-    ClockState,
-    Evidence,
-    FittedImage,
-    Omitted,
-    Original,
-    RawImage,
-    RawRead,
-    Read,
-    Received,
-    Role,
-    TimeSource,
-)
+from edge.read import Captured, Evidence, FittedImage, Omitted, Original, Read, TimeSource
 from edge.seal import SUITE, Sealer, sealer
 from edge.sign import RECORD_TYPE, HeldSigner, decode, encode, held_signer, open_signed
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from edge.changes import Settle, Tier
+from edge.claim import Outcome
 from edge.errors import Tampered
-from edge.read import Outcome, Record
+from edge.read import Record
 from edge.sign import Verifier
 from uplink.order import LANES, Lane, Part, Sent, choose
 from uplink.transport import Disconnected, NotTaken, Transport

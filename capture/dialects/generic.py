@@ -18,12 +18,13 @@ from datetime import datetime
 from typing import Any
 
 from capture import documents
-from capture.delivery import Answer, Delivery, status_of
+from capture.delivery import Answer, Delivery, said
 from capture.dialects import words
+from capture.dialects.countries import alpha_3
 from capture.dialects.times import HEARD_MAX_CHARACTERS, epoch, iso
 from capture.multipart import looks_multipart, parts
+from edge.claim import Direction, Heard, Life, RawImage, RawRead, Role, SignOfLife, Verdict
 from edge.errors import Misconfigured, Refused
-from edge.read import Direction, Life, RawImage, RawRead, Role, SignOfLife, Verdict
 from edge.vrm import normalise
 
 _MEMBERS = (
@@ -92,10 +93,10 @@ class Generic:
             raise Refused("a multipart delivery must have one JSON part", reason="no_document")
         return (self._item(documents.read_json(told[0]), pictures),)
 
-    def answer(self, verdict: Verdict) -> Answer:
+    def answer(self, verdict: Verdict, delivery: Delivery) -> Answer:
         """`{"verdict": ..., "reason": ...}`."""
         body = json.dumps({"verdict": verdict.outcome.value, "reason": verdict.reason}) + "\n"
-        return Answer(status_of(verdict), "application/json", body.encode())
+        return said(verdict, "application/json", body.encode())
 
     def _item(self, value: Any, pictures: dict[Role, bytes]) -> RawRead | SignOfLife:
         if not isinstance(value, dict):
@@ -115,7 +116,8 @@ class Generic:
             vendor_id=words.vendor_id([self._text(value, "id")], heard),
             plate_heard=heard,
             confidence=None if confidence == 0 and normalise(heard) is None else confidence,
-            country=words.short(self._text(value, "country")),
+            country=alpha_3(self._text(value, "country")),
+            heard=Heard(country=words.short(self._text(value, "country"))),
             direction=self._direction(value),
             lane=words.short(self._text(value, "lane")),
             time=self._moment(when),

@@ -17,13 +17,14 @@ from urllib.parse import parse_qsl, quote
 from xml.etree.ElementTree import Element
 
 from capture import documents
-from capture.delivery import Answer, Delivery, status_of
+from capture.delivery import Answer, Delivery, said
 from capture.dialects import words
+from capture.dialects.countries import alpha_3
 from capture.dialects.hikvision_pictures import Listed, Sent, best_first, listed, matched
 from capture.dialects.times import HEARD_MAX_CHARACTERS, compact, iso
 from capture.multipart import looks_multipart, parts
+from edge.claim import Direction, Heard, Life, Outcome, RawRead, SignOfLife, Verdict
 from edge.errors import Refused
-from edge.read import Direction, Life, Outcome, RawRead, SignOfLife, Verdict
 from edge.vrm import normalise
 
 _ROOT = re.compile(rb"<((?:[A-Za-z_][\w.-]{0,30}:)?(?:EventNotificationAlert|Plates))[\s/>]")
@@ -62,7 +63,7 @@ class Hikvision:
             return (self._query(delivery.query, [Sent("", "", body)] if body else []),)
         raise Refused("a delivery is not in a form Hikvision cameras use", reason="not_hikvision")
 
-    def answer(self, verdict: Verdict) -> Answer:
+    def answer(self, verdict: Verdict, delivery: Delivery) -> Answer:
         """`ResponseStatus` as cameras expect it. Status codes: ISAPI 1 OK, 2 device busy, 4 invalid operation."""
         if verdict.outcome is Outcome.LATER:
             code, text, sub = 2, "Device Busy", "deviceBusy"
@@ -76,7 +77,7 @@ class Hikvision:
             f"<statusCode>{code}</statusCode>\n<statusString>{text}</statusString>\n"
             f"<subStatusCode>{sub}</subStatusCode>\n</ResponseStatus>\n"
         )
-        return Answer(status_of(verdict), 'application/xml; charset="UTF-8"', body.encode())
+        return said(verdict, 'application/xml; charset="UTF-8"', body.encode())
 
     def _parts(self, delivery: Delivery) -> tuple[RawRead | SignOfLife, ...]:
         """Each document with the pictures that follow it; pictures in front belong to the first."""
@@ -157,7 +158,8 @@ class Hikvision:
             vendor_id=words.vendor_id(identities, heard),
             plate_heard=heard,
             confidence=None if confidence == 0 and normalise(heard) is None else confidence,
-            country=words.short(said.get("country")),
+            country=alpha_3(said.get("country")),
+            heard=Heard(country=words.short(said.get("country"))),
             direction=_DIRECTIONS.get(said.get("direction", "").lower()),
             lane=words.short(said.get("line") or said.get("laneNo") or said.get("lane")),
             time=_moment(when, shown),

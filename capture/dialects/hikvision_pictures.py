@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element
 
 from capture.documents import children, local_name, texts
-from edge.read import Box, RawImage, Role
+from edge.claim import Box, RawImage, Role
 
 _ROLES = {
     "licenseplatepicture": Role.PLATE_PATCH,

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from capture.delivery import Answer, Delivery, InHand, plain
 from capture.sources.guard import HARMLESS, Guard, Limits, address_of
-from edge.read import Arrival, Outcome, Received, Verdict
+from edge.claim import Arrival, Outcome, Received, Verdict
 
 _RETRY_AFTER_S = 5
 _LINGER_S = 1.0
@@ -24,8 +24,6 @@ _LINGER_S = 1.0
 # aiohttp logs what it cannot parse, and that may be a plate in a query string.
 _SILENT = logging.Logger("capture.http_push.silent", logging.CRITICAL + 1)
 _SILENT.addHandler(logging.NullHandler())
-
-_TEXT = "text/plain; charset=utf-8"
 
 
 class Listening:
@@ -118,14 +116,14 @@ class _Push:
     async def _answer(self, request: web.BaseRequest, address: str, guard: Guard) -> web.Response:
         url = request.rel_url
         if request.method == "GET" and url.raw_path == "/healthz" and _is_here(address, request.transport):
-            return _response(Answer(200, _TEXT, b"ok\n"))
+            return _plain(200, b"ok\n")
         if not self._known_address(address):
             guard.counts["unknown_source"] += 1
             return _response(plain(Verdict(Outcome.REFUSED, "unknown_source")), last=True)
         if request.method == "GET" and not url.raw_query_string:
-            return _response(Answer(404, _TEXT, b"not found\n"), last=True)
+            return _plain(404, b"not found\n", last=True)
         if request.method not in ("POST", "PUT", "GET"):
-            return _response(Answer(405, _TEXT, b"method not allowed\n"), last=True)
+            return _plain(405, b"method not allowed\n", last=True)
         arrival = Arrival(self._clock(), address, url.raw_path)
         return await self._delivered(request, arrival, guard)
 
@@ -173,11 +171,19 @@ class _Push:
         return _response(plain(Verdict(Outcome.LATER, "busy")), last=True)
 
 
+def _plain(status: int, body: bytes, *, last: bool = False) -> web.Response:
+    return _made(status, "text/plain; charset=utf-8", body, last)
+
+
 def _response(answer: Answer, *, last: bool = False) -> web.Response:
-    headers = {"Content-Type": answer.content_type, "Server": "anpr-edge"}
-    if answer.status == 503:
+    return _made(answer.status, answer.content_type, answer.body, last)
+
+
+def _made(status: int, content_type: str, body: bytes, last: bool) -> web.Response:
+    headers = {"Content-Type": content_type, "Server": "anpr-edge"}
+    if status == 503:
         headers["Retry-After"] = str(_RETRY_AFTER_S)
-    response = web.Response(status=answer.status, body=answer.body, headers=headers)
+    response = web.Response(status=status, body=body, headers=headers)
     if last:
         response.force_close()
     return response

@@ -15,9 +15,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from capture.delivery import Delivery
 from capture.dialects import DIALECTS, dialect_named, which
 from compress.inspect import inspect
+from edge.claim import Arrival, ClockState, Life, RawImage, RawRead, Received, SignOfLife, Stage
 from edge.commands.output import json_argument, say, say_json
 from edge.errors import Refused
-from edge.read import Arrival, ClockState, Life, RawImage, RawRead, Received, SignOfLife, TimeSource
+from edge.read import TimeSource
 from edge.vrm import normalise
 
 HELP = "what the node makes of a captured delivery"
@@ -121,9 +122,9 @@ def _heard(thing: RawRead | SignOfLife, args: argparse.Namespace) -> dict[str, A
         "camera_identity": thing.camera_identity,
         "direction": thing.direction.value if thing.direction else None,
         "lane": thing.lane,
-        "country": thing.country,
+        "country": thing.country or thing.heard.country,
         "vendor_id": thing.vendor_id,
-        "revises": thing.revises,
+        "revises": thing.passage if thing.stage in (Stage.UPDATE, Stage.LAST) else None,
         "images": [_image(image) for image in thing.images],
     }
 

@@ -14,9 +14,10 @@ from tqdm import tqdm
 from compress.fit import fit, fit_and_measure
 from compress.inspect import LIMITS, Header, inspect
 from compress.surround import Mode, Surround
+from edge.claim import Box, Role
 from edge.commands.output import json_argument, say_json, table, warn
 from edge.errors import Refused
-from edge.read import AlteredSurround, Box, BoxBy, FittedImage, PictureMeasures, Role
+from edge.read import AlteredSurround, BoxBy, FittedImage, PictureMeasures
 from firmware_config.model import LoweredCaps
 from firmware_config.profile import Caps, in_force, load_profile
 

@@ -65,6 +65,20 @@ def floor(picture: Picture, result: bytes, runs: int) -> Floor:
     )
 
 
+def steps(picture: Picture, result: bytes, by_pillow: bool, how: int) -> Callable[[], bytes]:
+    """The floor's steps for this result as one act, with this decoder and this way to resize where there is a resize;
+    what must be known beforehand is found out here and not in the act."""
+    with Image.open(BytesIO(result)) as image:
+        size, mode = image.size, image.mode
+    scale, quantisers = _scale((picture.width_px, picture.height_px), size), own_tables(result)
+
+    def act() -> bytes:
+        decoded = np.asarray(_by_pillow(picture, scale)) if by_pillow else _decoded(picture.jpeg, scale)
+        return encoded(Image.fromarray(_resized(decoded, size, how)).convert(mode), quantisers)
+
+    return act
+
+
 def _scale(source: tuple[int, int], result: tuple[int, int]) -> int:
     """The largest of 8, 4, 2, 1 whose decode is not smaller than the result."""
     return next(

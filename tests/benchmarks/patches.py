@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image
 
 from compress.fit import MARGIN, fit
-from edge.read import FittedImage, Role
+from edge.claim import Role
+from edge.read import FittedImage
 from tests.benchmarks.exhaustive import resized
 from tests.benchmarks.floor import least_s
 from tests.benchmarks.peers import pillow_bisection

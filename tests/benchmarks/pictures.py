@@ -16,7 +16,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from edge.read import Box
+from edge.claim import Box
 from firmware_config.profile import Caps
 
 IMAGES = Path(__file__).resolve().parents[2].parent / "shared" / "images"

@@ -16,7 +16,7 @@ from PIL import Image
 from skimage.metrics import structural_similarity
 from ssimulacra2 import ssimulacra2 as package
 
-from edge.read import Box
+from edge.claim import Box
 
 DISPLAY_WIDTH_PX = 1280
 _PLATE_MARGIN = 0.10

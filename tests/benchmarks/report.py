@@ -10,7 +10,8 @@ from statistics import mean, median
 import cv2
 
 from compress.fit import fit
-from edge.read import Box, FittedImage, Role
+from edge.claim import Box, Role
+from edge.read import FittedImage
 from tests.benchmarks.exhaustive import Table, encoded, search, tables
 from tests.benchmarks.floor import Floor, floor, least_s
 from tests.benchmarks.patches import kept_lines, patch_lines

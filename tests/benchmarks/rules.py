@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from statistics import mean
 
 from compress.fit import fit
-from edge.read import Role
+from edge.claim import Role
 from tests.benchmarks.exhaustive import LONG_SIDES_PX, Candidate, Table, search
 from tests.benchmarks.pictures import CAPS, Half, Picture, decoded, quality_set
 from tests.benchmarks.quality import Judge

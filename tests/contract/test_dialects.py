@@ -13,20 +13,8 @@ import pytest
 from capture.delivery import Delivery
 from capture.dialects import DIALECTS, dialect_named, which
 from capture.receive import Dialect
+from edge.claim import Arrival, Box, ClockState, Direction, Life, Outcome, RawRead, Received, Role, SignOfLife, Verdict
 from edge.errors import Misconfigured, Refused
-from edge.read import (
-    Arrival,
-    Box,
-    ClockState,
-    Direction,
-    Life,
-    Outcome,
-    RawRead,
-    Received,
-    Role,
-    SignOfLife,
-    Verdict,
-)
 
 HERE = Path(__file__).resolve().parents[1] / "fixtures"
 FIELD = Path(__file__).resolve().parents[2] / ".." / "shared" / "payloads" / "hikvision"
@@ -85,13 +73,13 @@ class Told:
 def told(item: RawRead | SignOfLife) -> Told | SignOfLife:
     if isinstance(item, SignOfLife):
         return item
-    assert item.revises is None
+    assert item.passage is None
     return Told(
         item.camera_identity,
         item.vendor_id,
         item.plate_heard,
         item.confidence,
-        item.country,
+        item.country or item.heard.country,
         item.direction,
         item.lane,
         item.time,
@@ -415,7 +403,7 @@ VERDICTS = [
 @pytest.mark.parametrize("name", list(DIALECTS))
 @pytest.mark.parametrize(("verdict", "status"), VERDICTS)
 def test_every_verdict_has_its_answer(name: str, verdict: Verdict, status: int) -> None:
-    answer = dialect_named(name).answer(verdict)
+    answer = dialect_named(name).answer(verdict, Delivery(ARRIVAL, "", "", b""))
     assert answer.status == status
     if name == "hikvision":
         assert (b"<statusCode>1</statusCode>" in answer.body) == (status == 200)

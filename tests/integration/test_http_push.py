@@ -22,7 +22,7 @@ from capture.receive import Receiver
 from capture.sources.guard import Limits
 from capture.sources.http_push import Listening, serve
 from edge.camera import Authorisation, Camera, TimePolicy
-from edge.read import Arrival, ClockState, Outcome, RawRead, Received, Verdict
+from edge.claim import Arrival, ClockState, Outcome, RawRead, Received, Verdict
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 CAMERA, STRANGER = "127.0.0.11", "127.0.0.99"

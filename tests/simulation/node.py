@@ -23,24 +23,13 @@ from virtual_time import now_s
 
 from edge.camera import Authorisation, Camera, TimePolicy
 from edge.changes import Accept, Change, Settle, Tier
+from edge.claim import Arrival, ClockState, Outcome, RawImage, Role
 from edge.clock import Clock, ClockQuality
 from edge.errors import EdgeError
 from edge.health import CameraHealth
 from edge.intake import Intake
 from edge.ledger import Ledger
-from edge.read import (
-    Arrival,
-    ClockState,
-    Evidence,
-    FittedImage,
-    Omitted,
-    Original,
-    Outcome,
-    RawImage,
-    Read,
-    Record,
-    Role,
-)
+from edge.read import Evidence, FittedImage, Omitted, Original, Read, Record
 from edge.schema import FILE
 from edge.seal import sealer
 from edge.sign import held_signer, verifier

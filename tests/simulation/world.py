@@ -17,7 +17,7 @@ from far_side import Link, Opened, Store, Weather
 from node import NODE, Build, Node
 from virtual_time import until
 
-from edge.read import Outcome, RawImage, RawRead, Role, Verdict
+from edge.claim import Outcome, RawImage, RawRead, Role, Verdict
 from edge.schema import FILE
 
 OVERVIEW = RawImage(Role.OVERVIEW, b"\xff\xd8" + bytes(range(256)) * 8 + b"\xff\xd9")

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from edge.admit import admit, judge_time, known_camera, repeat_key
 from edge.camera import Authorisation, Camera, TimePolicy
+from edge.claim import Arrival, ClockState, RawImage, RawRead, Received, Role
 from edge.errors import Refused
-from edge.read import Arrival, ClockState, RawImage, RawRead, Received, Role, TimeSource
+from edge.read import TimeSource
 
 Make = Callable[..., Any]
 BERLIN, LONDON = ZoneInfo("Europe/Berlin"), ZoneInfo("Europe/London")

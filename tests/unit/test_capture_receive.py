@@ -15,7 +15,7 @@ from capture.delivery import Answer, Delivery, InHand, plain
 from capture.dialects import dialect_named
 from capture.receive import Dialect, Receiver
 from edge.camera import Authorisation, Camera, TimePolicy
-from edge.read import Arrival, ClockState, Life, Outcome, RawRead, Received, SignOfLife, Verdict
+from edge.claim import Arrival, ClockState, Life, Outcome, RawRead, Received, SignOfLife, Verdict
 
 HEARD = Verdict(Outcome.HEARD)
 STORED = Verdict(Outcome.STORED)
@@ -90,7 +90,7 @@ class Broken:
     def understand(self, delivery: Delivery) -> tuple[RawRead | SignOfLife, ...]:
         raise KeyError(delivery.body)
 
-    def answer(self, verdict: Verdict) -> Answer:
+    def answer(self, verdict: Verdict, delivery: Delivery) -> Answer:
         return plain(verdict)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from edge.claim import ClockState, Received
 from edge.clock import Clock, ClockQuality, boot_id, cores, kernel_quality, mono_ns, mono_s, utc_ms
-from edge.read import ClockState, Received
 
 
 class Turned:

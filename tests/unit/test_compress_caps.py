@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from compress.fit import ENCODES_MAX, fit
+from edge.claim import Box, Role
 from edge.errors import Refused
-from edge.read import Box, FittedImage, Role
+from edge.read import FittedImage
 from firmware_config.profile import Caps
 
 CAPS = Caps(patch_max_width_px=120, patch_max_height_px=60, patch_max_bytes=3_000, overview_max_bytes=25_000)

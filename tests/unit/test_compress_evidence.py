@@ -14,19 +14,8 @@ from PIL import Image
 from compress.evidence import evidence, without_pictures
 from compress.reason import Reason
 from edge.camera import Authorisation, Camera, TimePolicy
-from edge.read import (
-    Box,
-    Captured,
-    ClockState,
-    FittedImage,
-    Omitted,
-    RawImage,
-    RawRead,
-    Read,
-    Received,
-    Role,
-    TimeSource,
-)
+from edge.claim import Box, ClockState, RawImage, RawRead, Received, Role
+from edge.read import Captured, FittedImage, Omitted, Read, TimeSource
 from firmware_config.profile import Caps
 
 CAPS = Caps(patch_max_width_px=120, patch_max_height_px=60, patch_max_bytes=3_000, overview_max_bytes=25_000)

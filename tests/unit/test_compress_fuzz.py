@@ -16,7 +16,8 @@ import pytest
 from PIL import Image
 
 from compress import jpeg
-from edge.read import FittedImage, Role
+from edge.claim import Role
+from edge.read import FittedImage
 from tests.fixtures.jpeg_judge import complaints, judged
 
 ROOT = Path(__file__).resolve().parents[2]

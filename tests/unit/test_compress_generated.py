@@ -23,8 +23,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageOps
 
 from compress.fit import fit
+from edge.claim import Box, Role
 from edge.errors import Refused
-from edge.read import Box, FittedImage, Role
+from edge.read import FittedImage
 from firmware_config.profile import Caps
 from tests.fixtures.jpeg_judge import MAX_BYTES, judged
 
@@ -267,7 +268,7 @@ def watch(event, args):
         written.append(args[0])
 sys.addaudithook(watch)
 from compress.fit import fit
-from edge.read import Role
+from edge.claim import Role
 from firmware_config.profile import Caps
 caps = Caps(patch_max_width_px=120, patch_max_height_px=60, patch_max_bytes=3_000, overview_max_bytes=25_000)
 said = []

@@ -23,7 +23,7 @@ import base64, json, resource, sys, time
 resource.setrlimit(resource.RLIMIT_AS, (1_500_000_000, 1_500_000_000))
 from compress.fit import fit
 from edge.errors import Refused
-from edge.read import Role
+from edge.claim import Role
 from firmware_config.profile import Caps
 caps = {CAPS}
 for name in sys.stdin.read().splitlines():
@@ -51,7 +51,7 @@ def watch(event, args):
 sys.addaudithook(watch)
 from compress.fit import fit
 from edge.errors import Refused
-from edge.read import Box, Role
+from edge.claim import Box, Role
 from firmware_config.profile import Caps
 caps, data = {CAPS}, sys.stdin.buffer.read()
 for role in Role:

@@ -17,9 +17,10 @@ import pytest
 
 from edge import row
 from edge.changes import Accept, Enter, Settle, State, Tier
+from edge.claim import Outcome
 from edge.errors import EdgeError, Misconfigured, StorageFailed, Unavailable
 from edge.ledger import SEEN_FOR_MS, Ledger, row_of
-from edge.read import Evidence, FittedImage, Kind, Outcome, Record
+from edge.read import Evidence, FittedImage, Kind, Record
 from edge.record import NO_HEAD, head_after
 from edge.schema import FILE
 from edge.sign import CHECKPOINT_TYPE, decode, open_signed

@@ -15,8 +15,8 @@ import pytest
 
 from edge import row
 from edge.changes import Accept
+from edge.claim import Outcome
 from edge.ledger import Ledger
-from edge.read import Outcome
 from edge.record import NO_HEAD
 from edge.schema import FILE
 

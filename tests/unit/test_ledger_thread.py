@@ -11,9 +11,9 @@ import apsw
 import pytest
 
 from edge.changes import Accept, Enter, Settle
+from edge.claim import Outcome
 from edge.errors import StorageFailed, Unavailable
 from edge.ledger import Ledger
-from edge.read import Outcome
 from edge.worker import LedgerThread
 
 Make = Callable[..., Any]

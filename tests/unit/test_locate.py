@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compress.locate import Proposed, locate
-from edge.read import Box
+from edge.claim import Box
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from compress.measure import measure
-from edge.read import Box, PictureMeasures
+from edge.claim import Box
+from edge.read import PictureMeasures
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 

@@ -11,7 +11,8 @@ import pytest
 
 from edge import record
 from edge.camera import Camera, Position
-from edge.read import Direction, Evidence, FittedImage, Kind, Omitted, Received, Role, TimeSource
+from edge.claim import Direction, Received, Role
+from edge.read import Evidence, FittedImage, Kind, Omitted, TimeSource
 from edge.sign import decode, encode
 
 Make = Callable[..., Any]

@@ -18,9 +18,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge.changes import Usage
+from edge.claim import ClockState
 from edge.clock import ClockQuality
 from edge.health import CameraHealth, camera_summary
-from edge.read import ClockState
 from edge.sign import CHECKPOINT_TYPE, encode, held_signer, sign
 from edge.situation import Situation
 from uplink.reporter import Reporter

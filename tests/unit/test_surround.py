@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from compress.surround import Mode, soften, vehicle_region
-from edge.read import Box
+from edge.claim import Box
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 CAP_BYTES = 25_000

@@ -10,9 +10,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge.changes import Usage
+from edge.claim import ClockState
 from edge.clock import ClockQuality
 from edge.errors import Tampered
-from edge.read import ClockState, Kind, Record
+from edge.read import Kind, Record
 from edge.sign import CHECKPOINT_TYPE, RECEIPT_TYPE, RECORD_TYPE, encode, held_signer, sign
 from edge.situation import Situation, heartbeat
 from uplink.wire import (

@@ -24,8 +24,9 @@ from compress.measure import measure
 from compress.surround import Mode, Surround, scaled, stood_upright
 from edge import record
 from edge.assembly import _fit
+from edge.claim import Box, RawImage, Role
 from edge.health import PICTURES, CameraHealth
-from edge.read import Box, BoxBy, Evidence, FittedImage, Omitted, RawImage, Read, Role
+from edge.read import BoxBy, Evidence, FittedImage, Omitted, Read
 from firmware_config.load import load
 from firmware_config.profile import Caps
 from simulators import site_files
