@@ -12,7 +12,7 @@ from typing import Protocol
 
 from capture.delivery import MIB, Answer, Delivery, InHand, plain
 from edge.camera import Camera
-from edge.claim import Arrival, Life, Outcome, RawRead, SignOfLife, Verdict
+from edge.claim import Arrival, Life, Outcome, RawRead, SignOfLife, Verdict, Way
 from edge.errors import Refused
 
 _SMALL_BYTES = 64 * 1024
@@ -76,7 +76,7 @@ class Receiver:
 
     def knows(self, address: str) -> bool:
         """Whether any camera may send from this address, to whatever path."""
-        return any(camera.sends_from(address, camera.path or "/") for camera in self._cameras)
+        return any(camera.way is Way.HTTP_PUSH and camera.stands_at(address) for camera in self._cameras)
 
     async def receive(self, delivery: Delivery) -> Answer:
         """The answer to a delivery, after everything it says is stored, refused or put off."""
@@ -118,7 +118,7 @@ class Receiver:
         """The dialects of the cameras that send from here, each once."""
         spoken: list[Dialect] = []
         for camera in self._cameras:
-            if camera.sends_from(arrival.address, arrival.path) and self._dialects[camera.id] not in spoken:
+            if camera.sends(arrival) and self._dialects[camera.id] not in spoken:
                 spoken.append(self._dialects[camera.id])
         return spoken
 

@@ -37,7 +37,10 @@ def without_pictures(read: Read, reason: Reason) -> Evidence:
 
 
 def _originals(read: Read) -> tuple[Original, ...]:
-    return tuple(Original(image.role, sha256(image.data).digest(), len(image.data)) for image in read.raw.images)
+    return tuple(
+        Original(image.role, sha256(image.data).digest(), len(image.data), image.grabbed_ms)
+        for image in read.raw.images
+    )
 
 
 def _patch(read: Read, caps: Caps, limits: Limits) -> FittedImage | Omitted:

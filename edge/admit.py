@@ -16,6 +16,7 @@ from edge.read import Captured, Read, TimeSource
 from edge.vrm import HEARD_MAX_CHARACTERS, normalise
 
 _REPEAT_LABEL = b"anpr-repeat-v1"
+_PASSAGE_LABEL = b"anpr-passage-v1"
 
 
 def admit(raw: RawRead, arrival: Arrival, cameras: Sequence[Camera]) -> Read:
@@ -29,12 +30,14 @@ def admit(raw: RawRead, arrival: Arrival, cameras: Sequence[Camera]) -> Read:
         raise Refused(f"camera {camera.id} sent a plate text too long to be one", reason="vrm_too_long")
     captured, skew_ms = judge_time(raw, camera, arrival.received)
     vrm = normalise(raw.plate_heard)
-    return Read(camera, raw, vrm, captured, arrival.received, skew_ms, repeat_key(raw, camera))
+    return Read(
+        camera, raw, vrm, captured, arrival.received, skew_ms, repeat_key(raw, camera), passage_key(raw, camera)
+    )
 
 
 def known_camera(raw: RawRead, arrival: Arrival, cameras: Sequence[Camera]) -> Camera:
     """The configured camera that sends from this address and path and calls itself so."""
-    here = [c for c in cameras if c.sends_from(arrival.address, arrival.path)]
+    here = [c for c in cameras if c.sends(arrival)]
     if not here:
         raise Refused(
             "a read came from an address no camera is configured with",
@@ -117,6 +120,13 @@ def repeat_key(raw: RawRead, camera: Camera) -> bytes | None:
     else:
         return None
     return digest.digest()[:16]
+
+
+def passage_key(raw: RawRead, camera: Camera) -> bytes | None:
+    """16 bytes by which all messages on one passage are known, where the camera names it. The same rule holds."""
+    if not raw.passage:
+        return None
+    return hashlib.sha256(_PASSAGE_LABEL + camera.id.encode() + b"\x00" + raw.passage.encode()).digest()[:16]
 
 
 def _ms(moment: datetime) -> int:

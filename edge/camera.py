@@ -11,6 +11,8 @@ from enum import Enum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from zoneinfo import ZoneInfo
 
+from edge.claim import Arrival, Way
+
 
 class TimePolicy(Enum):
     """Whose time a read carries (camera-formats: cameras are years out, zones are factory defaults)."""
@@ -54,7 +56,11 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """One authorised camera. `networks`, `path` and `identity` say what a delivery must come from to be its."""
+    """One authorised camera. `way`, `networks`, `path` and `identity` say what a delivery must come from to be its.
+
+    `same_passage_s`: reads of one plate this near to each other, that carry no identity, are one passage.
+    `first_waits_ms`: how long the first message on a passage is held for those that follow; 0: each is a record.
+    """
 
     id: str
     dialect: str
@@ -69,11 +75,20 @@ class Camera:
     keep_unread: bool
     position: Position | None = field(repr=False)
     authorisation: Authorisation
+    way: Way = Way.HTTP_PUSH
+    same_passage_s: int = 3
+    first_waits_ms: int = 0
 
-    def sends_from(self, address: str, path: str) -> bool:
-        """Whether a delivery from this address to this path may be this camera's."""
-        if self.path is not None and path != self.path:
+    def sends(self, arrival: Arrival) -> bool:
+        """Whether a delivery that came so may be this camera's."""
+        if arrival.way is not self.way:
             return False
+        if arrival.camera is not None:
+            return arrival.camera == self.id
+        return (self.path is None or arrival.path == self.path) and self.stands_at(arrival.address)
+
+    def stands_at(self, address: str) -> bool:
+        """Whether it may speak from this address."""
         try:
             heard: IPv4Address | IPv6Address = ip_address(address)
         except ValueError:

@@ -5,16 +5,19 @@ What may not happen here: a "stored" before the commit, or a read that leaves no
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from edge.admit import admit
 from edge.camera import Camera
 from edge.changes import Accept, Change, Enter
-from edge.claim import Arrival, Outcome, RawRead, SignOfLife, Verdict
+from edge.claim import Arrival, Outcome, RawRead, SignOfLife, Stage, Verdict
 from edge.errors import Refused, Unavailable
 from edge.health import CameraHealth
+from edge.passages import Passages, together
 from edge.read import Evidence, Read
 
 
@@ -41,6 +44,15 @@ class Refusals:
                 self.counts[camera, reason] += count
 
 
+@dataclass(slots=True)
+class _Held:
+    """Messages on one passage that wait for each other."""
+
+    reads: list[Read]
+    whole: asyncio.Event = field(default_factory=asyncio.Event)
+    verdict: asyncio.Future[Verdict] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
 class Intake:
     """Where every source's reads and signs of life come in, whatever they were carried by."""
 
@@ -57,6 +69,8 @@ class Intake:
         self._commit = commit
         self._health = health
         self._ring = ring
+        self._passages = Passages()
+        self._held: dict[bytes, _Held] = {}
         self.refusals = Refusals()
 
     async def accept(self, raw: RawRead, arrival: Arrival) -> Verdict:
@@ -66,13 +80,44 @@ class Intake:
         except Refused as refused:
             self.refused(refused.reason, arrival)
             return Verdict(Outcome.REFUSED, refused.reason)
-        verdict = await self._store(read)
+        read = self._passages.placed(read)
+        verdict = await self._with_its_passage(read)
         self._health[read.camera.id].read(verdict, read)
         return verdict
+
+    async def _with_its_passage(self, read: Read) -> Verdict:
+        """Where the camera is configured so, the first message on a passage waits a bounded moment for the others, and
+        one record is made of all; each is answered after its commit."""
+        key = read.passage_key
+        if key is None or not read.camera.first_waits_ms:
+            return await self._store(read)
+        held = self._held.get(key)
+        if held is not None:
+            held.reads.append(read)
+            if read.raw.stage is Stage.LAST:
+                held.whole.set()
+            return await asyncio.shield(held.verdict)
+        if read.raw.stage is Stage.LAST or read.raw.passage is None:
+            return await self._store(read)
+        held = self._held[key] = _Held([read])
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(read.camera.first_waits_ms / 1000):
+                    await held.whole.wait()
+            del self._held[key]
+            verdict = await self._store(together(held.reads))
+            held.verdict.set_result(verdict)
+            return verdict
+        finally:
+            self._held.pop(key, None)
+            if not held.verdict.done():
+                held.verdict.set_result(Verdict(Outcome.LATER, "interrupted"))
 
     async def _store(self, read: Read) -> Verdict:
         if read.vrm is None and not read.camera.keep_unread:
             return Verdict(Outcome.DROPPED)
+        if self._passages.adds_nothing(read):
+            return Verdict(Outcome.REPEATED)
         try:
             evidence = await self._fit(read)
             self._health[read.camera.id].saw(evidence)
@@ -80,6 +125,7 @@ class Intake:
         except Unavailable:
             return Verdict(Outcome.LATER, "no_room")
         assert isinstance(outcome, Outcome)
+        self._passages.stored(read)
         self._ring()
         return Verdict(outcome)
 
@@ -97,7 +143,7 @@ class Intake:
             self._health[here[0].id].refused(reason)
 
     def _at(self, arrival: Arrival) -> list[Camera]:
-        return [c for c in self._cameras if c.sends_from(arrival.address, arrival.path)]
+        return [c for c in self._cameras if c.sends(arrival)]
 
     async def write_down_refusals(self) -> None:
         """The refusals since the last time, as an act: nothing is turned away without a trace."""

@@ -14,7 +14,7 @@ from typing import Any
 
 import apsw
 
-from edge import leaving, record, row
+from edge import leaving, record, row, seen
 from edge.chain import ChainEnd, link
 from edge.changes import Accept, Change, Enter, Settle, State, Tier, Usage
 from edge.claim import Outcome, Received
@@ -25,7 +25,6 @@ from edge.schema import PAGE_BYTES, RESERVE_PAGES, open_writer
 from edge.seal import Sealer
 from edge.sign import CHECKPOINT_TYPE, Signer, encode, sign
 
-SEEN_FOR_MS = 24 * 3600 * 1000  # a camera that retries later than this has lost its own memory too
 _SESSION_SHIFT = 40
 _SEQ_MASK = (1 << _SESSION_SHIFT) - 1
 
@@ -138,21 +137,17 @@ class Ledger:
 
     def _accept(self, evidence: Evidence) -> Outcome:
         read = evidence.read
-        if read.repeat_key is not None and not self._first_time(read.repeat_key, read.received.utc_ms):
+        if read.repeat_key is not None and not seen.first_time(self._db, read.repeat_key, read.received.utc_ms):
             return Outcome.REPEATED
-        seq = self._append(Kind.READ, read.captured, read.received, record.read_body(evidence))
+        first = seen.first_on(self._db, read.passage_key, read.received.utc_ms)
+        revises = None if first is None else (self._epoch(first >> _SESSION_SHIFT), first & _SEQ_MASK)
+        seq = self._append(Kind.READ, read.captured, read.received, record.read_body(evidence, revises))
+        if read.passage_key is not None and first is None:
+            seen.began(self._db, read.passage_key, read.received.utc_ms, row_of(self.session, seq))
         if isinstance(evidence.overview, FittedImage):
             body = record.overview_body(seq, evidence.overview)
             self._append(Kind.OVERVIEW, read.captured, read.received, body)
         return Outcome.STORED
-
-    def _first_time(self, key: bytes, now_ms: int) -> bool:
-        self._db.execute(
-            "DELETE FROM seen WHERE key IN (SELECT key FROM seen WHERE at_ms < ? ORDER BY at_ms LIMIT 4)",
-            (now_ms - SEEN_FOR_MS,),
-        )
-        self._db.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (key, now_ms))
-        return self._db.changes() == 1
 
     def _append(self, kind: Kind, captured: Captured, received: Received, body: record.Body) -> int:
         new = link(self._end, kind, captured, received, body, self._signer, self._sealer)

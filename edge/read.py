@@ -39,7 +39,8 @@ class Captured:
 @dataclass(frozen=True, slots=True)
 class Read:
     """A claim the node accepts: a known, authorised camera, a plausible time. `repeat_key` is None where no repeat
-    could be told without keeping something from which a plate can be guessed."""
+    could be told without keeping something from which a plate can be guessed. `passage_key`: the same for every message
+    on one passage, where there may be several."""
 
     camera: Camera
     raw: RawRead
@@ -48,6 +49,7 @@ class Read:
     received: Received
     clock_skew_ms: int | None
     repeat_key: bytes | None = field(repr=False)
+    passage_key: bytes | None = field(default=None, repr=False)
 
 
 class BoxBy(Enum):
@@ -122,11 +124,12 @@ class Omitted:
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """What an image was when it came: role, SHA-256 and size. The image itself is gone."""
+    """What an image was when it came: role, SHA-256 and size. The image itself is gone. `grabbed_ms`: as RawImage."""
 
     role: Role
     sha256: bytes = field(repr=False)
     size_bytes: int
+    grabbed_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from edge.claim import Received
-from edge.read import AlteredSurround, Captured, Evidence, FittedImage, Kind, Omitted, TimeSource
+from edge.read import AlteredSurround, Captured, Evidence, FittedImage, Kind, Omitted, Original, TimeSource
 
 CHAIN_LABEL = b"anpr-chain-v1"
 NO_HEAD = bytes(32)
@@ -60,7 +60,8 @@ def payload(place: Place, kind: Kind, captured: Captured, received: Received, bo
     }
 
 
-def read_body(evidence: Evidence) -> Body:
+def read_body(evidence: Evidence, revises: tuple[bytes, int] | None = None) -> Body:
+    """`revises`: epoch and seq of the first record on the same passage."""
     read, raw, camera = evidence.read, evidence.read.raw, evidence.read.camera
     position = camera.position
     body: Body = {
@@ -76,14 +77,22 @@ def read_body(evidence: Evidence) -> Body:
         "authorisation": camera.authorisation.reference,
         "patch": _patch(evidence.patch),
         "overview": _overview(evidence.overview),
-        "originals": [{"role": o.role.value, "sha256": o.sha256, "bytes": o.size_bytes} for o in evidence.originals],
+        "originals": [_original(original) for original in evidence.originals],
         "altered": [
             _alteration(image) for image in (evidence.patch, evidence.overview) if isinstance(image, FittedImage)
         ],
         "clock_skew_ms": read.clock_skew_ms,
         "dialect": {"name": raw.dialect, "version": raw.dialect_version},
     }
+    words = {name: text for name, text in asdict(raw.heard).items() if text is not None}
+    body |= {"heard": words} if words else {}
+    body |= {"revises": list(revises)} if revises is not None else {}
     return body | {"test": True} if raw.test else body
+
+
+def _original(original: Original) -> Body:
+    told: Body = {"role": original.role.value, "sha256": original.sha256, "bytes": original.size_bytes}
+    return told if original.grabbed_ms is None else told | {"grabbed_ms": original.grabbed_ms}
 
 
 def _patch(image: FittedImage | Omitted) -> Body:

@@ -18,7 +18,7 @@ from sqlite_utils import Database, Migrations
 from edge.errors import Misconfigured, StorageFailed
 
 FILE = "ledger.sqlite3"
-VERSION = 1
+VERSION = 2
 PAGE_BYTES = 4096  # larger pages write more: 2.67x at 4 kB, 3.26x at 8 kB (security.md 3.2)
 RESERVE_PAGES = 256  # kept from reads, so that acts and deletions still fit when reads no longer do
 OLDEST_SQLITE = (3, 51, 3)  # first with the WAL-reset corruption fixed (sqlite.org/wal.html)
@@ -47,9 +47,16 @@ def tables(db: Database) -> None:
         "INSERT INTO totals VALUES (1, 0, 0, 0, 0)",
         "CREATE TABLE seen (key BLOB PRIMARY KEY, at_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID",
         "CREATE INDEX seen_at ON seen (at_ms)",
-        f"PRAGMA user_version = {VERSION}",
+        "PRAGMA user_version = 1",
     ):
         db.execute(statement)
+
+
+@migrations()
+def passages(db: Database) -> None:
+    """Where the first record on a passage stands, so that a later message can name it, also after a restart."""
+    db.execute("ALTER TABLE seen ADD COLUMN row INTEGER")
+    db.execute("PRAGMA user_version = 2")
 
 
 def require_sqlite() -> str:

@@ -36,6 +36,7 @@ EFFECTS: dict[str, dict[str, str]] = {
     "apsw": {
         "edge.schema": "opens the one connection that writes",
         "edge.ledger": "the thread that owns it",
+        "edge.seen": "the part of it that knows what came before",
         "edge.leaving": "the part of the ledger's transaction in which records leave",
     },
     "sqlite_utils": {"edge.schema": "migrations and reports", "edge.commands.verify": "reads a report"},

@@ -113,7 +113,8 @@ _RECEIVED: Final = closed(
         "boot_id": text,
     }
 )
-_ORIGINAL: Final = closed({"role": _ROLE, "sha256": DIGEST, "bytes": UINT})
+_ORIGINAL: Final = closed({"role": _ROLE, "sha256": DIGEST, "bytes": UINT}, {"grabbed_ms": integer()})
+_HEARD: Final = closed({}, {"confidence": text, "direction": text, "country": text, "plate_box": text})
 _SURROUND: Final = closed(
     {
         "mode": word("soften", "mask"),
@@ -151,7 +152,7 @@ _READ: Final = closed(
         "clock_skew_ms": either(integer(), null),
         "dialect": closed({"name": text, "version": UINT}),
     },
-    {"test": exactly(True)},
+    {"test": exactly(True), "heard": _HEARD, "revises": tuple_of(EPOCH, SEQ)},
 )
 _OVERVIEW: Final = closed({"of": SEQ, "jpeg": octets()})
 _BEFORE: Final = closed({"epoch": EPOCH, "seq": SEQ, "head": DIGEST})

@@ -442,8 +442,8 @@ def test_an_authorisation_covers_its_first_and_last_day(on: str, state: Authoris
 
 def test_the_cameras_come_out_as_the_rules_know_them(tmp_path: Path) -> None:
     (one,) = cameras(load(folder_of(tmp_path, {})).settings)
-    assert one.sends_from("192.0.2.20", "/")
-    assert not one.sends_from("192.0.2.21", "/")
+    assert one.stands_at("192.0.2.20")
+    assert not one.stands_at("192.0.2.21")
     assert str(one.zone) == "Europe/London"
 
 

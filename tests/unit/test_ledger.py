@@ -19,10 +19,11 @@ from edge import row
 from edge.changes import Accept, Enter, Settle, State, Tier
 from edge.claim import Outcome
 from edge.errors import EdgeError, Misconfigured, StorageFailed, Unavailable
-from edge.ledger import SEEN_FOR_MS, Ledger, row_of
+from edge.ledger import Ledger, row_of
 from edge.read import Evidence, FittedImage, Kind, Record
 from edge.record import NO_HEAD, head_after
 from edge.schema import FILE
+from edge.seen import PASSAGE_FOR_MS, SEEN_FOR_MS
 from edge.sign import CHECKPOINT_TYPE, decode, open_signed
 
 Make = Callable[..., Any]
@@ -188,6 +189,38 @@ def test_a_repeat_is_answered_and_not_stored_again(
     assert ledger.commit([Accept(same), Accept(make_evidence(2))]) == [Outcome.REPEATED, Outcome.STORED]
     assert ledger.usage().waiting == before.waiting + 3
     check_chain(ledger, state, keys)
+
+
+def test_a_later_word_on_a_passage_names_the_first_record_also_after_a_restart(
+    open_ledger: Make, make_evidence: Make, keys: Any
+) -> None:
+    ledger: Ledger = open_ledger()
+    first_epoch = ledger.epoch
+    on_one = [
+        replace(e, read=replace(e.read, passage_key=b"k" * 16))
+        for e in (make_evidence(n, overview=False) for n in range(3))
+    ]
+    ledger.commit([Accept(on_one[0])])
+    ledger.commit([Settle(ledger.epoch, ((1, 2),), ())])
+    ledger.commit([Accept(on_one[1])])
+    ledger.close()
+    ledger = open_ledger()
+    ledger.commit([Accept(on_one[2])])
+    told = [keys.unseal(record.sealed)[1]["body"] for record in forwarded(ledger)]
+    assert [body["revises"] for body in told if "revises" in body] == [[first_epoch, 2]] * 2
+
+
+def test_a_passage_is_forgotten_so_that_a_number_given_out_anew_revises_nothing(
+    open_ledger: Make, make_evidence: Make, keys: Any
+) -> None:
+    ledger: Ledger = open_ledger()
+    evidence = make_evidence(1, overview=False)
+    late = replace(evidence.read.received, utc_ms=evidence.read.received.utc_ms + PASSAGE_FOR_MS + 1)
+    for n, received in enumerate((evidence.read.received, late, late)):
+        read = replace(evidence.read, passage_key=b"k" * 16, repeat_key=bytes([n]) * 16, received=received)
+        ledger.commit([Accept(replace(evidence, read=read))])
+    bodies = [keys.unseal(record.sealed)[1]["body"] for record in forwarded(ledger)]
+    assert [body.get("revises") for body in bodies[1:]] == [None, None, [ledger.epoch, 3]]
 
 
 def test_a_repeat_is_known_after_its_record_was_let_go(open_ledger: Make, make_evidence: Make) -> None:
@@ -434,9 +467,9 @@ def test_the_files_are_their_owners_alone(open_ledger: Make, make_evidence: Make
 def test_a_newer_format_is_refused_and_left_alone(open_ledger: Make, state: Path) -> None:
     open_ledger().close()
     with closing(sqlite3.connect(state / FILE)) as db, db:
-        db.execute("PRAGMA user_version = 2")
+        db.execute("PRAGMA user_version = 3")
     before = (state / FILE).read_bytes()
-    with pytest.raises(Misconfigured, match="format 2"):
+    with pytest.raises(Misconfigured, match="format 3"):
         open_ledger()
     assert (state / FILE).read_bytes() == before
 
@@ -464,7 +497,7 @@ def test_the_files_settings_are_those_that_durability_rests_on(open_ledger: Make
         return ledger._db.pragma(name)
 
     assert (setting("journal_mode"), setting("synchronous")) == ("wal", 2)
-    assert (setting("page_size"), setting("auto_vacuum"), setting("user_version")) == (4096, 2, 1)
+    assert (setting("page_size"), setting("auto_vacuum"), setting("user_version")) == (4096, 2, 2)
     assert (setting("mmap_size"), setting("trusted_schema"), setting("locking_mode")) == (0, 0, "normal")
 
 
