@@ -16,9 +16,12 @@ from defusedxml.ElementTree import DefusedXMLParser
 
 from edge.errors import Refused
 
-XML_MAX_BYTES = 256 * 1024
+XML_MAX_BYTES = 12 * 1024 * 1024
 JSON_MAX_BYTES = 12 * 1024 * 1024
-"""Two pictures of 4 MB in base64, and what stands around them."""
+"""Of either: two pictures of 4 MB in base64, and what stands around them."""
+
+_XML_ELEMENTS_MAX = 20_000
+_XML_ATTRIBUTES_MAX = 50_000  # as they would have to be written; base64 ends in two of these at most
 
 DEPTH_MAX = 32
 _JSON_TOKENS_MAX = 200_000
@@ -32,15 +35,16 @@ _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class _Shallow(TreeBuilder):
-    """A tree builder that stops at `DEPTH_MAX`, before a tree exists that cannot be walked."""
+    """A tree builder that stops at `DEPTH_MAX`, before a tree exists that cannot be walked or held."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._depth = 0
+        self._depth = self._elements = 0
 
     def start(self, tag: Any, attrs: Any, /) -> Element:
         self._depth += 1
-        if self._depth > DEPTH_MAX:
+        self._elements += 1
+        if self._depth > DEPTH_MAX or self._elements > _XML_ELEMENTS_MAX:
             raise Refused("an XML document is nested too deeply", reason="too_deep")
         return super().start(tag, attrs)
 
@@ -55,7 +59,9 @@ def read_xml(body: bytes) -> Element:
     Raises `Refused`: `too_large`, `too_deep`, `xml_forbidden` (DTD, entities), `xml_malformed`.
     """
     if len(body) > XML_MAX_BYTES:
-        raise Refused("an XML document is larger than 256 kB", reason="too_large")
+        raise Refused("an XML document is larger than 12 MB", reason="too_large")
+    if body.count(b"=") > _XML_ATTRIBUTES_MAX:
+        raise Refused("an XML document has too many attributes", reason="too_large")
     begin = body.find(b"<", 0, _BEFORE_XML_MAX_BYTES + 1)
     if begin > 0 and not body.startswith(_UTF16_MARKS):
         body = body[begin:]

@@ -7,10 +7,12 @@ because of a camera's bytes; more in hand than the limits; an answer "stored" be
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from capture.delivery import MIB, Answer, Delivery, InHand, plain
+from capture.rates import Rates, Shares
 from edge.camera import Camera
 from edge.claim import Arrival, Life, Outcome, RawRead, SignOfLife, Verdict, Way
 from edge.errors import Refused
@@ -50,80 +52,125 @@ class Dialect(Protocol):
         ...
 
 
-class Receiver:
-    """Deliveries of the configured cameras. `dialects` by camera id.
+class Ear(Protocol):
+    """Who listens to what the door understood. `accept` ends after the commit; the others count."""
 
-    `accept` ends after the commit. `heard` and `refused` count; `refused` is told what never came to `accept`.
-    """
+    async def accept(self, raw: RawRead, arrival: Arrival) -> Verdict: ...
+
+    def heard(self, life: SignOfLife, arrival: Arrival) -> None: ...
+
+    def refused(self, reason: str, arrival: Arrival) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What may be in hand of all sources and of one, and how often one may deliver (deliveries a second, and at once
+    after a silence)."""
+
+    in_hand: int = 16
+    in_hand_bytes: int = 64 * MIB
+    of_one: int = 8
+    per_s: float = 20
+    burst: int = 200
+
+
+class Receiver:
+    """Deliveries of the configured cameras. `dialects` by camera id; `set_aside` is handed what a known camera sent and
+    its dialect did not understand, with the camera's id and the reason."""
 
     def __init__(
         self,
         cameras: Sequence[Camera],
         dialects: Mapping[str, Dialect],
-        accept: Callable[[RawRead, Arrival], Awaitable[Verdict]],
-        heard: Callable[[SignOfLife, Arrival], None],
-        refused: Callable[[str, Arrival], None],
-        *,
-        in_hand: int = 16,
-        in_hand_bytes: int = 64 * MIB,
+        ear: Ear,
+        bounds: Bounds = Bounds(),
+        set_aside: Callable[[Delivery, Camera, str], None] = lambda *_: None,
     ) -> None:
         self._cameras = tuple(cameras)
         self._dialects = {camera.id: dialects[camera.id] for camera in cameras}
-        self._accept = accept
-        self._heard = heard
-        self._refused = refused
-        self._in_hand = InHand(in_hand, in_hand_bytes)
+        self._ear = ear
+        self._set_aside = set_aside
+        self._in_hand = InHand(bounds.in_hand, bounds.in_hand_bytes)
+        self._shares = Shares(bounds.of_one)
+        self._rates = Rates(bounds.per_s, bounds.burst)
 
-    def knows(self, address: str) -> bool:
-        """Whether any camera may send from this address, to whatever path."""
-        return any(camera.way is Way.HTTP_PUSH and camera.stands_at(address) for camera in self._cameras)
+    def knows(self, address: str, way: Way = Way.HTTP_PUSH) -> bool:
+        """Whether any camera may come on this way from this address, to whatever path."""
+        return any(camera.way is way and camera.stands_at(address) for camera in self._cameras)
+
+    def cameras_at(self, address: str, path: str) -> list[str]:
+        """The ids of the cameras that may push from an address to a path."""
+        standing = [camera for camera in self._cameras if camera.way is Way.HTTP_PUSH and camera.stands_at(address)]
+        return [camera.id for camera in standing if camera.path in (None, path)]
 
     async def receive(self, delivery: Delivery) -> Answer:
         """The answer to a delivery, after everything it says is stored, refused or put off."""
         arrival = delivery.arrival
-        spoken = self._spoken_at(arrival)
-        if not spoken:
+        here = [camera for camera in self._cameras if camera.sends(arrival)]
+        spoken = self._spoken_by(here)
+        if not here:
             return plain(self._refuse("unknown_source", arrival))
-        size_bytes = len(delivery.body)
-        if not self._in_hand.take(size_bytes):
-            busy = Verdict(Outcome.LATER, "busy")
-            return spoken[0].answer(busy, delivery) if len(spoken) == 1 else plain(busy)
+        source = arrival.camera or arrival.address
+        later = self._too_much(source, delivery)
+        if later is not None:
+            return spoken[0].answer(later, delivery) if len(spoken) == 1 else plain(later)
         try:
             dialect = spoken[0] if len(spoken) == 1 else next((d for d in spoken if d.recognises(delivery)), None)
             if dialect is None:
-                return plain(self._refuse("unrecognised", arrival))
-            return dialect.answer(await self._take_in(delivery, dialect), delivery)
+                return plain(self._not_understood("unrecognised", delivery, here))
+            return dialect.answer(await self._take_in(delivery, dialect, here), delivery)
         finally:
-            self._in_hand.give(size_bytes)
+            self._shares.give(source)
+            self._in_hand.give(len(delivery.body))
 
-    async def _take_in(self, delivery: Delivery, dialect: Dialect) -> Verdict:
+    def _spoken_by(self, cameras: Sequence[Camera]) -> list[Dialect]:
+        """Their dialects, each once."""
+        spoken: list[Dialect] = []
+        for camera in cameras:
+            if self._dialects[camera.id] not in spoken:
+                spoken.append(self._dialects[camera.id])
+        return spoken
+
+    def _too_much(self, source: str, delivery: Delivery) -> Verdict | None:
+        """Why it must come later, or None: then it is in hand."""
+        if not self._shares.take(source):
+            return Verdict(Outcome.LATER, "busy")
+        if not self._rates.allows(source, delivery.arrival.received.mono_ns):
+            self._shares.give(source)
+            return Verdict(Outcome.LATER, "too_often")
+        if not self._in_hand.take(len(delivery.body)):
+            self._shares.give(source)
+            return Verdict(Outcome.LATER, "busy")
+        return None
+
+    async def _take_in(self, delivery: Delivery, dialect: Dialect, here: Sequence[Camera]) -> Verdict:
         try:
             if len(delivery.body) < _SMALL_BYTES:
                 items = _understood(dialect, delivery)
             else:
                 items = await asyncio.to_thread(_understood, dialect, delivery)
         except Refused as refused:
-            return self._refuse(refused.reason, delivery.arrival)
+            return self._not_understood(refused.reason, delivery, here)
         worst = Verdict(Outcome.HEARD)
         for item in items or (SignOfLife(Life.OTHER_EVENT, "nothing", None),):
             if isinstance(item, SignOfLife):
-                self._heard(item, delivery.arrival)
+                self._ear.heard(item, delivery.arrival)
                 continue
-            worst = min(worst, await self._accept(item, delivery.arrival), key=_rank)
+            if delivery.replayed:
+                self._ear.heard(SignOfLife(Life.OTHER_EVENT, "replayed", item.camera_identity), delivery.arrival)
+                continue
+            worst = min(worst, await self._ear.accept(item, delivery.arrival), key=_rank)
             if worst.outcome is Outcome.LATER:
                 break  # the camera sends all of it again; what is stored by then is a repeat
         return worst
 
-    def _spoken_at(self, arrival: Arrival) -> list[Dialect]:
-        """The dialects of the cameras that send from here, each once."""
-        spoken: list[Dialect] = []
-        for camera in self._cameras:
-            if camera.sends(arrival) and self._dialects[camera.id] not in spoken:
-                spoken.append(self._dialects[camera.id])
-        return spoken
+    def _not_understood(self, reason: str, delivery: Delivery, here: Sequence[Camera]) -> Verdict:
+        if len(here) == 1:
+            self._set_aside(delivery, here[0], reason)
+        return self._refuse(reason, delivery.arrival)
 
     def _refuse(self, reason: str, arrival: Arrival) -> Verdict:
-        self._refused(reason, arrival)
+        self._ear.refused(reason, arrival)
         return Verdict(Outcome.REFUSED, reason)
 
 

@@ -58,8 +58,9 @@ class Position:
 class Camera:
     """One authorised camera. `way`, `networks`, `path` and `identity` say what a delivery must come from to be its.
 
-    `same_passage_s`: reads of one plate this near to each other, that carry no identity, are one passage.
-    `first_waits_ms`: how long the first message on a passage is held for those that follow; 0: each is a record.
+    `gives_password`: it is known by nothing less. `same_passage_s`: reads of one plate this near to each other, that
+    carry no identity, are one passage. `first_waits_ms`: how long the first message on a passage is held for those that
+    follow; 0: each is a record.
     """
 
     id: str
@@ -76,6 +77,7 @@ class Camera:
     position: Position | None = field(repr=False)
     authorisation: Authorisation
     way: Way = Way.HTTP_PUSH
+    gives_password: bool = False
     same_passage_s: int = 3
     first_waits_ms: int = 0
 
@@ -85,6 +87,8 @@ class Camera:
             return False
         if arrival.camera is not None:
             return arrival.camera == self.id
+        if self.gives_password:
+            return False
         return (self.path is None or arrival.path == self.path) and self.stands_at(arrival.address)
 
     def stands_at(self, address: str) -> bool:

@@ -6,7 +6,7 @@ A camera that is connected is not thereby seeing: each of these is kept apart. N
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from statistics import median, mode
@@ -35,6 +35,16 @@ class Picture:
     quality: int | None
 
 
+@dataclass(slots=True)
+class Link:
+    """The line to a camera that the node calls, or that stays open: `why` it is down (a stable word of capture.links),
+    None while it is up; `lost` counts how often it went down."""
+
+    why: str | None
+    since_ns: int
+    lost: int = 0
+
+
 _WORD = {Outcome.STORED: "stored", Outcome.REPEATED: "repeated", Outcome.REFUSED: "refused"}
 
 
@@ -51,6 +61,7 @@ class CameraHealth:
     counts: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     clock_skew_ms: int | None = None
+    link: Link | None = None
     pictures: deque[Picture] = field(default_factory=lambda: deque(maxlen=PICTURES))
 
     def heard(self, received: Received) -> None:
@@ -75,6 +86,18 @@ class CameraHealth:
         self.counts["refused"] += 1
         self.reasons[reason] += 1
 
+    def linked(self, now_ns: int) -> None:
+        """The line is up."""
+        self.link = Link(None, now_ns, self.link.lost if self.link else 0)
+
+    def unlinked(self, why: str, now_ns: int) -> None:
+        """The line is down; told again while it is, only the word may change."""
+        before = self.link
+        if before is not None and before.why is not None:
+            before.why = why
+        else:
+            self.link = Link(why, now_ns, 1 + (before.lost if before else 0))
+
     def delivering(self, now_ns: int) -> bool:
         return self.last_delivery_ns is not None and now_ns - self.last_delivery_ns <= self.silent_after_s * 10**9
 
@@ -97,8 +120,29 @@ class CameraHealth:
             "reads": {word: self.counts[word] for word in ("stored", "repeated", "refused", "unread")},
             "clock_skew_ms": self.clock_skew_ms,
             "authorised": authorised,
+            "link": self._link(now_ns),
             "picture": summed_up(list(self.pictures)),
         }
+
+    def _link(self, now_ns: int) -> dict[str, Any] | None:
+        link = self.link
+        if link is None:
+            return None
+        return {"up": link.why is None, "why": link.why, "age_s": _age_s(link.since_ns, now_ns), "lost": link.lost}
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """What sources say of their lines, to each camera's health. `mono_ns`: the clock."""
+
+    health: Mapping[str, CameraHealth]
+    mono_ns: Callable[[], int]
+
+    def up(self, camera: str) -> None:
+        self.health[camera].linked(self.mono_ns())
+
+    def down(self, camera: str, why: str) -> None:
+        self.health[camera].unlinked(why, self.mono_ns())
 
 
 def summed_up(pictures: list[Picture]) -> dict[str, Any] | None:

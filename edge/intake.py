@@ -9,12 +9,12 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from edge.admit import admit
 from edge.camera import Camera
 from edge.changes import Accept, Change, Enter
-from edge.claim import Arrival, Outcome, RawRead, SignOfLife, Stage, Verdict
+from edge.claim import Arrival, Outcome, RawImage, RawRead, Role, SignOfLife, Stage, Verdict
 from edge.errors import Refused, Unavailable
 from edge.health import CameraHealth
 from edge.passages import Passages, together
@@ -44,6 +44,15 @@ class Refusals:
                 self.counts[camera, reason] += count
 
 
+_FRAMES_KEPT_MS = 3000
+
+
+def _by_our_clock(read: Read) -> int:
+    """When the vehicle passed, for frames that are timed by the node: a camera whose clock is out is timed by arrival."""
+    ago_ms = read.received.utc_ms - read.captured.utc_ms
+    return read.captured.utc_ms if 0 <= ago_ms <= _FRAMES_KEPT_MS else read.received.utc_ms
+
+
 @dataclass(slots=True)
 class _Held:
     """Messages on one passage that wait for each other."""
@@ -63,12 +72,14 @@ class Intake:
         commit: Callable[[Change], Awaitable[int | Outcome]],
         health: Mapping[str, CameraHealth],
         ring: Callable[[], None],
+        grab: Callable[[str, int], Awaitable[RawImage | None]] | None = None,
     ) -> None:
         self._cameras = cameras
         self._fit = fit
         self._commit = commit
         self._health = health
         self._ring = ring
+        self._grab = grab
         self._passages = Passages()
         self._held: dict[bytes, _Held] = {}
         self.refusals = Refusals()
@@ -119,7 +130,7 @@ class Intake:
         if self._passages.adds_nothing(read):
             return Verdict(Outcome.REPEATED)
         try:
-            evidence = await self._fit(read)
+            evidence = await self._fit(await self._with_overview(read))
             self._health[read.camera.id].saw(evidence)
             outcome = await self._commit(Accept(evidence))
         except Unavailable:
@@ -128,6 +139,14 @@ class Intake:
         self._passages.stored(read)
         self._ring()
         return Verdict(outcome)
+
+    async def _with_overview(self, read: Read) -> Read:
+        """A read without an overview, with a frame of the camera's stream where there is one of that moment."""
+        images = read.raw.images
+        if self._grab is None or any(image.role is Role.OVERVIEW for image in images):
+            return read
+        frame = await self._grab(read.camera.id, _by_our_clock(read))
+        return read if frame is None else replace(read, raw=replace(read.raw, images=(*images, frame)))
 
     def heard(self, life: SignOfLife, arrival: Arrival) -> None:
         """A message that is not a read: answered, counted, dropped."""

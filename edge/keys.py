@@ -12,7 +12,7 @@ from pathlib import Path
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -84,6 +84,34 @@ def load_seal_key(path: Path) -> X25519PublicKey:
     if not isinstance(key, X25519PublicKey):
         raise Misconfigured(f"{path} is not an X25519 public key", "ask the store for the key to seal to")
     return key
+
+
+def load_unseal_key(path: Path) -> X25519PrivateKey:
+    """The engineers' private key, which no node holds; `Misconfigured` where it is open to others or is no such key."""
+    pem = _read(path)
+    if _open_to_others(path.stat()):
+        raise Misconfigured(f"the private key {path} can be read by others", f"chmod 600 {path}")
+    try:
+        key = load_pem_private_key(pem, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise _not_a_key(path) from None
+    if not isinstance(key, X25519PrivateKey):
+        raise _not_a_key(path)
+    return key
+
+
+def load_login(path: Path) -> tuple[str, str]:
+    """Name and password, the first two lines of a file of its own; `Misconfigured` where it is open to others."""
+    content = _read(path)
+    if _open_to_others(path.stat()):
+        raise Misconfigured(f"the login {path} can be read by others", f"chmod 600 {path}")
+    try:
+        lines = content.decode().splitlines()
+    except UnicodeDecodeError:
+        lines = []
+    if len(lines) < 2 or not lines[0] or any(line for line in lines[2:]):
+        raise Misconfigured(f"{path} does not hold a login", "a name on its first line, a password on its second")
+    return lines[0], lines[1]
 
 
 def load_verifier(path: Path) -> Verifier:

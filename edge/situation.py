@@ -18,6 +18,7 @@ BUFFER_POOR, BUFFER_BAD = 0.5, 0.8  # share of the ledger's room; at 1.0 cameras
 DISK_BAD_BYTES = 200_000_000
 CERTIFICATE_POOR_DAYS, CERTIFICATE_BAD_DAYS = 30, 7
 AUTHORISATION_POOR_DAYS = 30
+LINK_POOR_S, LINK_BAD_S = 15, 120  # a camera that restarts is back in one to two minutes
 SKEW_POOR_MS = 10_000  # the only statutory UK figure found (SI 2022/71, another regime)
 
 
@@ -49,7 +50,7 @@ class Situation:
 
 
 NODE_CODES = ("clock", "buffer", "damaged", "refused-by-store", "disk", "certificate")
-CAMERA_CODES = ("camera-down", "camera-silent", "authorisation", "camera-clock")
+CAMERA_CODES = ("camera-down", "camera-silent", "camera-link", "authorisation", "camera-clock")
 """Every code there is; each has its section in docs/field-guide.md."""
 
 
@@ -121,6 +122,13 @@ def _camera_alerts(now: Situation, camera: str) -> list[Alert]:
     if report["state"] == "down":
         hint = "see docs/field-guide.md#camera-down"
         found.append(Alert("camera-down", "bad", "the camera does not answer", hint, camera, quiet_s))
+    link = report["link"]
+    if link is not None and not link["up"] and link["age_s"] >= LINK_POOR_S:
+        level = "bad" if link["age_s"] >= LINK_BAD_S else "poor"
+        sentence = f"the line to the camera is down: {link['why']}"
+        found.append(
+            Alert("camera-link", level, sentence, "see docs/field-guide.md#camera-link", camera, link["age_s"])
+        )
     if report["state"] == "silent":
         hint = "see docs/field-guide.md#camera-silent"
         found.append(Alert("camera-silent", "bad", "the camera delivers nothing", hint, camera, quiet_s))

@@ -5,7 +5,13 @@ from __future__ import annotations
 import unicodedata
 
 # What vendors send where there is no plate (camera-formats.md, 10.7), compared without case, spaces or punctuation.
-_UNREAD = frozenset({"", "unknown", "noplate", "unlicensed", "notdefined", "none", "null", "na", "noread"})
+_UNREAD = frozenset(
+    {
+        *("", "unknown", "noplate", "unlicensed", "notdefined", "none", "null", "na", "noread"),
+        *("unrecognised", "unrecognized", "unrecognise", "unrecognize"),
+        *("无牌", "无牌车", "无车牌", "未识别", "未知"),  # Dahua and Hikvision, domestic firmware
+    }
+)
 
 HEARD_MAX_CHARACTERS = 64
 """More than any plate in any script with its spaces; longer text is not a plate and is refused by `edge.admit`."""

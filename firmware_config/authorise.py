@@ -6,6 +6,7 @@ Pure. Whether a read is admitted is decided in `edge.admit`, on the day it arriv
 from zoneinfo import ZoneInfo
 
 from edge import camera as edge
+from edge.claim import Way
 from firmware_config.camera import Authorisation, Camera, Position
 from firmware_config.model import Settings
 
@@ -30,6 +31,10 @@ def _camera(camera: Camera) -> edge.Camera:
         keep_unread=camera.keep_unread,
         position=_position(camera.position),
         authorisation=authorisation(camera.authorisation),
+        way=Way(camera.source.kind),
+        gives_password=camera.source.login is not None and camera.source.kind in ("http_push", "ftp_drop"),
+        same_passage_s=camera.same_passage_s,
+        first_waits_ms=camera.first_waits_ms,
     )
 
 

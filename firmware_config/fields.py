@@ -7,12 +7,15 @@ import difflib
 import ipaddress
 import re
 import zoneinfo
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from edge.date_format import date_format_fault
+from edge.pattern import MEMBER, NAME, TEXT, Bound, pattern_fault
 from firmware_config.origins import KeyPath
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -81,6 +84,13 @@ def _network(value: Any) -> Network:
     return found
 
 
+def _ipv4(text: str) -> str:
+    try:
+        return str(ipaddress.IPv4Address(text))
+    except ValueError:
+        raise broken_rule("should be an IPv4 address") from None
+
+
 def _zone(name: str) -> str:
     try:
         zoneinfo.ZoneInfo(name)
@@ -113,12 +123,33 @@ def _identity(text: str) -> str:
     return key
 
 
+def _safe_pattern(text: str, bound: Bound) -> str:
+    fault = pattern_fault(text, bound)
+    if fault is not None:
+        raise broken_rule(fault)
+    return text
+
+
+def _date_format(text: str) -> str:
+    fault = date_format_fault(text)
+    if fault is not None:
+        raise broken_rule(fault)
+    return text
+
+
 Id = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$")]
 HostPort = Annotated[str, AfterValidator(_checked_host_port)]
 Listen = Annotated[str, AfterValidator(_checked_listen)]
 Address = Annotated[Network, BeforeValidator(_network)]
+IPv4 = Annotated[str, AfterValidator(_ipv4)]
 Zone = Annotated[str, AfterValidator(_zone)]
 Identity = Annotated[str, AfterValidator(_identity)]
 AbsolutePath = Annotated[Path, Field(strict=False), AfterValidator(_absolute)]
 FilePath = Annotated[Path, Field(strict=False), AfterValidator(_file_name)]
-JsonPath = Annotated[str, Field(pattern=r"^[^.\s]+(\.[^.\s]+)*$", max_length=200)]
+JsonPath = Annotated[str, Field(pattern=r"^([^.\r\n]+[.])*[^.\r\n]+$", max_length=200)]
+"""A place in a camera's message: dotted in JSON, with slashes in XML, a group or a key in a text; `docs/cameras.md`."""
+
+TextPattern = Annotated[str, AfterValidator(partial(_safe_pattern, bound=TEXT))]
+NamePattern = Annotated[str, AfterValidator(partial(_safe_pattern, bound=NAME))]
+MemberPattern = Annotated[str, AfterValidator(partial(_safe_pattern, bound=MEMBER))]
+DateFormat = Annotated[str, AfterValidator(_date_format)]

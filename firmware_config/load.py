@@ -86,7 +86,7 @@ def _examine(folder: Path, need_files: bool, dialects: Collection[str]) -> tuple
         settings, refused = _settings(main, cameras)
         found += refused + _caps_problems(main)
         if need_files:
-            found += _missing_files(folder, main)
+            found += _missing_files(folder, main) + [one for each in cameras for one in _missing_of(folder, each)]
     if found or settings is None or main is None:
         return None, tuple(sorted(set(found), key=lambda one: (one.file, one.line, one.key)))
     profile = load_profile(settings.compress.profile)
@@ -130,6 +130,20 @@ def _caps_problems(main: Layers) -> list[Problem]:
     ]
 
 
+def _missing_of(folder: Path, each: CameraFile) -> list[Problem]:
+    """The files that a camera's file names and that are not there."""
+    camera, found = each.camera, []
+    named: dict[KeyPath, Path | None] = {("source", key): getattr(camera.source, key) for key in ("login", "ca")}
+    if camera.grab is not None:
+        named |= {("grab", key): getattr(camera.grab, key) for key in ("login", "ca")}
+    for path, file in named.items():
+        sentence = _unusable(folder, file)
+        if sentence:
+            origin, key = each.locate(path)
+            found.append(Problem(origin.file, origin.line, dotted(key), sentence))
+    return found
+
+
 def _missing_files(folder: Path, main: Layers) -> list[Problem]:
     named: dict[KeyPath, Path | None] = {}
     uplink = _section(Uplink, main, "uplink")
@@ -138,13 +152,24 @@ def _missing_files(folder: Path, main: Layers) -> list[Problem]:
     keys = _section(Keys, main, "keys")
     if keys is not None:
         named |= {("keys", key): getattr(keys, key) for key in Keys.model_fields}
-    found = []
-    for path, file in named.items():
-        if file is not None and not os.access(folder / file, os.R_OK):
-            found.append(_problem(main, path, "names a file that is not there or may not be read"))
-        elif file is not None and not (folder / file).is_file():
-            found.append(_problem(main, path, "names something that is not a file"))
-    return found
+    push = main.table.get("capture", {}).get("http_push", {})
+    if isinstance(push, dict) and push.get("listen_tls") is not None:
+        named |= {("capture", "http_push", key): _path(push.get(key)) for key in ("certificate", "key")}
+    told = ((path, _unusable(folder, file)) for path, file in named.items())
+    return [_problem(main, path, sentence) for path, sentence in told if sentence]
+
+
+def _path(value: object) -> Path | None:
+    return Path(value) if isinstance(value, str) else None
+
+
+def _unusable(folder: Path, file: Path | None) -> str:
+    """What is wrong with a file that is named; empty where nothing is, or none is named."""
+    if file is None:
+        return ""
+    if not os.access(folder / file, os.R_OK):
+        return "names a file that is not there or may not be read"
+    return "" if (folder / file).is_file() else "names something that is not a file"
 
 
 def _section(model: type[_T], main: Layers, name: str) -> _T | None:

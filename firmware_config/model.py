@@ -15,6 +15,7 @@ from firmware_config.fields import (
     FilePath,
     HostPort,
     Id,
+    IPv4,
     Listen,
     Table,
     broken_rule,
@@ -27,6 +28,7 @@ __all__ = [
     "Camera",
     "Capture",
     "Compress",
+    "FtpDoor",
     "Health",
     "HttpPush",
     "Keys",
@@ -38,6 +40,7 @@ __all__ = [
     "Position",
     "Settings",
     "Surround",
+    "TcpDoor",
     "Uplink",
     "comparison_key",
     "host_port",
@@ -69,6 +72,11 @@ class HttpPush(Table):
     header_s: float = Field(default=10, gt=0, le=60, description="longest wait for a request's header")
     total_s: float = Field(default=30, gt=0, le=300, description="longest time for one whole request")
     in_hand: int = Field(default=16, ge=1, le=64, description="reads held at once; the next is told to come later")
+    listen_tls: Listen | None = Field(default=None, repr=False, description="`host:port` of a second door, with TLS")
+    certificate: FilePath | None = Field(default=None, description="what that door shows; needed with `listen_tls`")
+    key: FilePath | None = Field(
+        default=None, repr=False, description="the certificate's private key; needed with `listen_tls`"
+    )
 
     @model_validator(mode="after")
     def _parts_fit_the_whole(self) -> Self:
@@ -76,11 +84,44 @@ class HttpPush(Table):
             raise broken_rule("is more than connections, the number in all", ("connections_per_source",))
         if self.header_s > self.total_s:
             raise broken_rule("is longer than total_s, the time of the whole request", ("header_s",))
+        missing = [(name,) for name in ("certificate", "key") if getattr(self, name) is None]
+        if self.listen_tls is not None and missing:
+            raise broken_rule("is missing: it is needed with listen_tls", *missing)
+        return self
+
+
+class TcpDoor(Table):
+    """The door for cameras that open a line and keep it."""
+
+    listen: Listen = Field(repr=False, description="`host:port` on the cameras' network; port 0 takes any free one")
+
+
+class FtpDoor(Table):
+    """The door for cameras that upload files."""
+
+    listen: Listen = Field(repr=False, description="`host:port` on the cameras' network; port 0 takes any free one")
+    passive_first: int | None = Field(default=None, ge=1024, le=65_535, description="first port for passive transfers")
+    passive_last: int | None = Field(default=None, ge=1024, le=65_535, description="last port for passive transfers")
+    masquerade: IPv4 | None = Field(
+        default=None, repr=False, description="address that cameras are told instead, behind a router"
+    )
+
+    @model_validator(mode="after")
+    def _a_range(self) -> Self:
+        if (self.passive_first is None) != (self.passive_last is None):
+            raise broken_rule("needs its other end", ("passive_first",), ("passive_last",))
+        if self.passive_first is not None and self.passive_last is not None and self.passive_last < self.passive_first:
+            raise broken_rule("is below passive_first", ("passive_last",))
         return self
 
 
 class Capture(Table):
     http_push: HttpPush = Field(description="the door cameras push to")
+    tcp_stream: TcpDoor | None = Field(default=None, description="the door for cameras that keep a line open")
+    ftp_drop: FtpDoor | None = Field(default=None, description="the door for cameras that upload files")
+    of_one: int = Field(default=8, ge=1, le=64, description="of the deliveries held at once, most of one camera")
+    per_s: float = Field(default=20, gt=0, le=1000, description="deliveries a second of one camera, lastingly")
+    burst: int = Field(default=200, ge=1, le=100_000, description="deliveries of one camera at once after a silence")
 
 
 class LoweredCaps(Table):
@@ -172,6 +213,10 @@ class Keys(Table):
         default=None,
         description="public key that the store's receipts verify under; needed while `uplink.acknowledge` is store",
     )
+    quarantine_to: FilePath | None = Field(
+        default=None,
+        description="engineers' public key for what nobody understood; without it, that is counted and not kept",
+    )
 
 
 class Health(Table):
@@ -200,6 +245,16 @@ class Settings(Table):
         return self
 
     @model_validator(mode="after")
+    def _every_camera_has_a_door(self) -> Self:
+        for index, camera in enumerate(self.cameras):
+            kind = camera.source.kind
+            if kind == "ftp_drop" and self.capture.ftp_drop is None:
+                raise broken_rule("has no door: set capture.ftp_drop.listen", ("cameras", index, "source", "kind"))
+            if kind == "tcp_stream" and not camera.source.called() and self.capture.tcp_stream is None:
+                raise broken_rule("has no door: set capture.tcp_stream.listen", ("cameras", index, "source", "kind"))
+        return self
+
+    @model_validator(mode="after")
     def _cameras_are_told_apart(self) -> Self:
         for (_, one), (index, other) in combinations(enumerate(self.cameras), 2):
             if one.id == other.id:
@@ -213,6 +268,8 @@ class Settings(Table):
 
 
 def _same_claim(one: Camera, other: Camera) -> bool:
-    if (one.identity, one.path) != (other.identity, other.path):
+    if (one.identity, one.path, one.source.kind) != (other.identity, other.path, other.source.kind):
         return False
+    if any(each.source.called() or each.source.login is not None for each in (one, other)):
+        return False  # known by the line it comes on, or by its password
     return any(a.version == b.version and a.overlaps(b) for a in one.addresses for b in other.addresses)

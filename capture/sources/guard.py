@@ -16,7 +16,7 @@ _SPARED_S = 1.0
 
 _OURSELVES = frozenset({"127.0.0.1", "::1"})  # the node's own check of this door needs no camera
 
-HARMLESS = frozenset({"idle_timeout", "idle_replaced", "no_request"})
+HARMLESS = frozenset({"idle_timeout", "idle_replaced", "no_request", "asked_password"})
 """Counts of connections that ended without anything having been asked."""
 
 _UNKNOWN = ""

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
+from ssl import SSLContext
 
 from aiohttp import web
 
 from capture.delivery import Answer, Delivery, InHand, plain
+from capture.gate import Asked, Gate
 from capture.sources.guard import HARMLESS, Guard, Limits, address_of
 from edge.claim import Arrival, Outcome, Received, Verdict
 
@@ -58,15 +61,26 @@ class Listening:
         await self._server.wait_closed()
 
 
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Who may come in. `known_address`: whether any camera stands there; `cameras_at`: the ids of those that may send
+    from an address to a path."""
+
+    known_address: Callable[[str], bool]
+    cameras_at: Callable[[str, str], Sequence[str]] = lambda _address, _path: ()
+    gate: Gate = field(default_factory=lambda: Gate({}, b""))
+
+
 async def serve(
     listen: tuple[str, int],
     limits: Limits,
     receive: Callable[[Delivery], Awaitable[Answer]],
-    known_address: Callable[[str], bool],
+    door: Door,
     clock: Callable[[], Received],
+    tls: SSLContext | None = None,
 ) -> Listening:
     """Listen on an address and port (0: the kernel's choice). Raises `OSError` where it cannot."""
-    push = _Push(limits, receive, known_address, clock)
+    push = _Push(limits, receive, door, clock)
     requests = web.Server(
         push.answer,
         access_log=None,
@@ -75,8 +89,10 @@ async def serve(
         lingering_time=_LINGER_S,
         auto_decompress=False,  # cameras announce encodings they do not use; and nothing may unfold in memory
     )
-    push.guard = guard = Guard(limits, requests, known_address)
-    server = await asyncio.get_running_loop().create_server(guard, *listen, backlog=128)
+    push.guard = guard = Guard(limits, requests, door.known_address)
+    server = await asyncio.get_running_loop().create_server(
+        guard, *listen, backlog=128, ssl=tls, ssl_handshake_timeout=limits.header_s if tls else None
+    )
     return Listening(server, requests, guard, push)
 
 
@@ -85,12 +101,12 @@ class _Push:
         self,
         limits: Limits,
         receive: Callable[[Delivery], Awaitable[Answer]],
-        known_address: Callable[[str], bool],
+        door: Door,
         clock: Callable[[], Received],
     ) -> None:
         self._limits = limits
         self._receive = receive
-        self._known_address = known_address
+        self._door = door
         self._clock = clock
         self._bytes = InHand(limits.total, limits.in_hand_bytes)
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -117,7 +133,7 @@ class _Push:
         url = request.rel_url
         if request.method == "GET" and url.raw_path == "/healthz" and _is_here(address, request.transport):
             return _plain(200, b"ok\n")
-        if not self._known_address(address):
+        if not self._door.known_address(address):
             guard.counts["unknown_source"] += 1
             return _response(plain(Verdict(Outcome.REFUSED, "unknown_source")), last=True)
         if request.method == "GET" and not url.raw_query_string:
@@ -125,7 +141,21 @@ class _Push:
         if request.method not in ("POST", "PUT", "GET"):
             return _plain(405, b"method not allowed\n", last=True)
         arrival = Arrival(self._clock(), address, url.raw_path)
-        return await self._delivered(request, arrival, guard)
+        here = self._door.cameras_at(address, url.raw_path)
+        asked = Asked(request.method, request.raw_path, request.headers.get("Authorization", ""))
+        now_s = arrival.received.mono_ns // 10**9
+        camera = self._door.gate.named(here, asked, now_s) if asked.authorization else None
+        if camera is None and self._door.gate.asks(here):
+            return self._challenged(self._door.gate.challenges(here, asked, now_s), bool(asked.authorization), guard)
+        return await self._delivered(request, replace(arrival, camera=camera), guard)
+
+    def _challenged(self, challenges: Sequence[str], tried: bool, guard: Guard) -> web.Response:
+        """401. A first request without a password is how Digest begins, and no refusal."""
+        guard.counts["wrong_password" if tried else "asked_password"] += 1
+        response = _plain(401, b"who is it?\n", last=tried)
+        for challenge in challenges:
+            response.headers.add("WWW-Authenticate", challenge)
+        return response
 
     async def _delivered(self, request: web.BaseRequest, arrival: Arrival, guard: Guard) -> web.Response:
         if (request.content_length or 0) > self._limits.body_bytes:

@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dialect", choices=sorted(DIALECTS), help="without it, the first that recognises the bytes")
     parser.add_argument("--content-type", default="", metavar="T", help="as the camera declared it")
     parser.add_argument("--query", default="", metavar="Q", help="the query string it was sent with")
+    parser.add_argument("--name", metavar="N", help="the file's name or the topic it came under; its own without it")
     parser.add_argument(
         "--zone", type=_zone, metavar="TZ", help="IANA zone of the camera's clock, where it declares none"
     )
@@ -73,7 +74,8 @@ def _decode(file: Path, args: argparse.Namespace) -> list[dict[str, Any]]:
         body = file.read_bytes()
     except OSError as problem:
         return [{"kind": "refused", "reason": "unreadable", "sentence": f"cannot be read: {problem.strerror}"}]
-    delivery = Delivery(_arrival(args.received_at), args.content_type, args.query, body)
+    name = file.name if args.name is None else args.name
+    delivery = Delivery(_arrival(args.received_at), args.content_type, args.query, body, name)
     names = [args.dialect] if args.dialect else which(delivery)
     if not names:
         return [{"kind": "refused", "reason": "unrecognised", "sentence": "no dialect recognises these bytes"}]

@@ -20,9 +20,9 @@ from capture.delivery import Answer, Delivery
 from capture.dialects import dialect_named
 from capture.receive import Receiver
 from capture.sources.guard import Limits
-from capture.sources.http_push import Listening, serve
+from capture.sources.http_push import Door, Listening, serve
 from edge.camera import Authorisation, Camera, TimePolicy
-from edge.claim import Arrival, ClockState, Outcome, RawRead, Received, Verdict
+from edge.claim import Arrival, ClockState, Outcome, RawRead, Received, SignOfLife, Verdict
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 CAMERA, STRANGER = "127.0.0.11", "127.0.0.99"
@@ -69,17 +69,19 @@ class Site:
         self.reads.append(raw)
         return Verdict(Outcome.STORED)
 
+    def heard(self, life: SignOfLife, arrival: Arrival) -> None: ...
+
+    def refused(self, reason: str, arrival: Arrival) -> None: ...
+
     @contextlib.asynccontextmanager
     async def listening(self, limits: Limits = QUICK) -> AsyncIterator[Listening]:
-        receiver = Receiver(
-            [camera(self.networks)], {"a": dialect_named("hikvision")}, self.accept, lambda *_: None, lambda *_: None
-        )
+        receiver = Receiver([camera(self.networks)], {"a": dialect_named("hikvision")}, self)
 
         async def receive(delivery: Delivery) -> Answer:
             self.deliveries.append(delivery)
             return await receiver.receive(delivery)
 
-        listening = await serve(("127.0.0.1", 0), limits, receive, receiver.knows, clock)
+        listening = await serve(("127.0.0.1", 0), limits, receive, Door(receiver.knows), clock)
         try:
             yield listening
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import replace
 from datetime import date
 from ipaddress import ip_network
 from typing import Any
@@ -13,7 +14,8 @@ import pytest
 
 from capture.delivery import Answer, Delivery, InHand, plain
 from capture.dialects import dialect_named
-from capture.receive import Dialect, Receiver
+from capture.rates import Rates
+from capture.receive import Bounds, Dialect, Receiver
 from edge.camera import Authorisation, Camera, TimePolicy
 from edge.claim import Arrival, ClockState, Life, Outcome, RawRead, Received, SignOfLife, Verdict
 
@@ -56,6 +58,7 @@ class Site:
         self.reads: list[RawRead] = []
         self.lives: list[SignOfLife] = []
         self.reasons: list[str] = []
+        self.aside: list[tuple[str, str]] = []
         self.gate: asyncio.Event | None = None
 
     async def accept(self, raw: RawRead, arrival: Arrival) -> Verdict:
@@ -64,15 +67,18 @@ class Site:
         self.reads.append(raw)
         return self.verdicts.pop(0) if self.verdicts else STORED
 
+    def heard(self, life: SignOfLife, arrival: Arrival) -> None:
+        self.lives.append(life)
+
+    def refused(self, reason: str, arrival: Arrival) -> None:
+        self.reasons.append(reason)
+
+    def set_aside(self, delivery: Delivery, camera: Camera, reason: str) -> None:
+        self.aside.append((camera.id, reason))
+
     def receiver(self, cameras: list[Camera], dialects: dict[str, Dialect] | None = None, **limits: int) -> Receiver:
-        return Receiver(
-            cameras,
-            dialects or {c.id: dialect_named(c.dialect) for c in cameras},
-            self.accept,
-            lambda life, _: self.lives.append(life),
-            lambda reason, _: self.reasons.append(reason),
-            **limits,
-        )
+        spoken = dialects or {c.id: dialect_named(c.dialect) for c in cameras}
+        return Receiver(cameras, spoken, self, Bounds(**limits), self.set_aside)
 
 
 def run(coroutine: Coroutine[Any, Any, Answer]) -> Answer:
@@ -199,18 +205,76 @@ def test_more_than_fits_is_told_later_without_decoding(limits: dict[str, int], s
 
 
 def test_a_fault_of_ours_is_not_swallowed_and_room_is_given_back() -> None:
-    async def accept(raw: RawRead, arrival: Arrival) -> Verdict:
-        raise RuntimeError("ours")
+    class Faulty(Site):
+        async def accept(self, raw: RawRead, arrival: Arrival) -> Verdict:
+            raise RuntimeError("ours")
 
     async def scene() -> None:
-        receiver = Receiver(
-            [camera("a")], {"a": dialect_named("generic")}, accept, lambda *_: None, lambda *_: None, in_hand=1
-        )
+        receiver = Faulty().receiver([camera("a")], in_hand=1)
         for _ in range(2):
             with pytest.raises(RuntimeError):
                 await receiver.receive(delivery())
 
     asyncio.run(scene())
+
+
+def test_one_source_has_no_more_than_its_share() -> None:
+    async def scene() -> None:
+        site = Site()
+        site.gate = asyncio.Event()
+        receiver = site.receiver([camera("a"), camera("b", network="192.0.2.8/32")], in_hand=16, of_one=2)
+        held = [asyncio.create_task(receiver.receive(delivery())) for _ in range(5)]
+        await asyncio.sleep(0)
+        assert [task.done() for task in held] == [False, False, True, True, True]
+        assert {(await task).status for task in held[2:]} == {503}
+        other = asyncio.create_task(receiver.receive(delivery(address="192.0.2.8")))
+        await asyncio.sleep(0)
+        site.gate.set()
+        assert (await other).status == 200
+        assert {(await task).status for task in held[:2]} == {200}
+
+    asyncio.run(scene())
+
+
+def test_one_source_comes_no_oftener_than_its_rate_and_another_is_not_held_back() -> None:
+    async def scene() -> None:
+        site = Site()
+        receiver = site.receiver([camera("a"), camera("b", network="192.0.2.8/32")], burst=3, per_s=2)
+        answers = [await receiver.receive(delivery()) for _ in range(5)]
+        assert [answer.status for answer in answers] == [200, 200, 200, 503, 503]
+        assert b"too_often" in answers[-1].body
+        assert (await receiver.receive(delivery(address="192.0.2.8"))).status == 200
+
+    asyncio.run(scene())
+
+
+def test_a_bucket_fills_again_at_its_rate_and_no_higher() -> None:
+    rates = Rates(per_s=2, burst=3)
+    assert [rates.allows("a", 0) for _ in range(4)] == [True, True, True, False]
+    assert not rates.allows("a", 499_000_000)
+    assert rates.allows("a", 500_000_000)
+    assert [rates.allows("a", 10**12) for _ in range(4)] == [True, True, True, False]
+    assert not rates.allows("a", 0), "a clock that goes back fills nothing"
+    for n in range(1000):
+        rates.allows(f"s{n}", 0)
+    assert len(rates._buckets) == 256
+
+
+def test_what_a_known_camera_said_and_nobody_understood_is_set_aside() -> None:
+    site = Site()
+    receiver = site.receiver([camera("a")])
+    run(receiver.receive(delivery(b"{")))
+    run(receiver.receive(delivery(b"{", address="192.0.2.9")))
+    assert site.aside == [("a", "json_malformed")]
+    assert site.reasons == ["json_malformed", "unknown_source"]
+
+
+def test_what_was_said_before_is_no_read() -> None:
+    site = Site()
+    answer = run(site.receiver([camera("a")]).receive(replace(delivery(), replayed=True)))
+    assert answer.verdict == Verdict(Outcome.HEARD)
+    assert not site.reads
+    assert [life.what for life in site.lives] == ["replayed"]
 
 
 def test_in_hand_counts_both_ways() -> None:

@@ -99,8 +99,8 @@ class Room:
         self.open = asyncio.Event()
         self.open.set()
         self.full = False
-        health = {camera.id: CameraHealth(camera.id, 900, 0)}
-        self.intake = Intake([camera], self._fit, self._commit, health, lambda: None)
+        self.health = {camera.id: CameraHealth(camera.id, 900, 0)}
+        self.intake = Intake([camera], self._fit, self._commit, self.health, lambda: None)
 
     async def _fit(self, read: Read) -> Evidence:
         return without_pictures(read, Reason.NOT_SENT)
@@ -115,6 +115,34 @@ class Room:
 
     def offer(self, raw: RawRead) -> asyncio.Task[Verdict]:
         return asyncio.create_task(self.intake.accept(raw, self.arrival))
+
+
+def test_a_read_without_an_overview_is_given_a_frame_of_its_moment(
+    camera: Camera, make_raw: Make, make_arrival: Make
+) -> None:
+    async def play() -> None:
+        room, asked = Room(camera, make_arrival), []
+        frame: RawImage | None = RawImage(Role.OVERVIEW, b"frame", grabbed_ms=40)
+
+        async def grab(name: str, at_ms: int) -> RawImage | None:
+            asked.append((name, at_ms))
+            return frame
+
+        room.intake = Intake([camera], room._fit, room._commit, room.health, lambda: None, grab)
+        own = (RawImage(Role.OVERVIEW, b"own"),)
+        assert await room.offer(make_raw(vendor_id="1", images=own)) == Verdict(Outcome.STORED)
+        assert await room.offer(make_raw(vendor_id="2")) == Verdict(Outcome.STORED)
+        frame = None
+        assert await room.offer(make_raw(vendor_id="3")) == Verdict(Outcome.STORED)
+        assert asked == [(camera.id, NOW_MS - 1000)] * 2
+        assert [evidence.read.raw.images for evidence in room.kept] == [
+            own,
+            (RawImage(Role.OVERVIEW, b"frame", None, 40),),
+            (),
+        ]
+        assert [original.grabbed_ms for evidence in room.kept for original in evidence.originals] == [None, 40]
+
+    asyncio.run(play())
 
 
 async def _turns() -> None:
