@@ -51,3 +51,9 @@ def pixel_bytes(channels: int, bits: int) -> int:
 def whole_reduction(pixels: int) -> int:
     """The least reduction at which a picture of so many pixels may be worked on whole."""
     return next((part for part in REDUCTIONS if pixels <= WHOLE_PX * part * part), REDUCTIONS[-1])
+
+
+def largest(size: tuple[int, int], reduction: int) -> tuple[int, int]:
+    """The size, in px, of which a picture may be worked on whole; `reduction`: the least that its decode allows."""
+    part = max(reduction, whole_reduction(size[0] * size[1]))
+    return (-(-size[0] // part), -(-size[1] // part))

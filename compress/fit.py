@@ -14,6 +14,7 @@ from PIL import Image
 
 from compress import jpeg, tables
 from compress.codec import Coded, Encoder
+from compress.cost import largest, scanned_samples
 from compress.decode import Size, decode, turned, upright
 from compress.inspect import LIMITS, Header, Limits, inspect
 from compress.locate import LOOKED_FOR_AT_PX
@@ -22,6 +23,7 @@ from compress.overview import Guess, overview, resized, side_wanted
 from compress.reason import Reason, refused
 from compress.search import search
 from compress.surround import Mode, Surround, stood_upright
+from compress.turn import turn
 from compress.vehicle import Choice, Region, made_ready, region_of
 from edge.claim import Box, Role
 from edge.read import AlteredSurround, FittedImage, PictureMeasures
@@ -33,12 +35,14 @@ MARGIN = 0.12
 
 _PATCH_SCALE = 0.3
 _PATCH_ENCODES = 4
+_PATCH_SLOPE = 0.55  # bytes of a small picture fall more slowly with the scale where it is fine
 _GREY_ROWS = 256
 _LAST_RESORT_PX, _LAST_RESORT_SCALE = 48, 6.0
 _PLAIN_COARSENESS = 2.0  # of a picture that is no JPEG: as if it were a fine one
 _ENOUGH_SIDE = 0.7  # of the side wanted: a power-of-two decode this near is taken as it is
 _DECODED_PX = 600  # a decode below this saves little and is often regretted
 _ENOUGH_AFTER_ALL = 0.5  # once it is decoded: a second decode must be worth its time
+_ONCE_FROM_SAMPLES = 100_000_000  # from here on most of a decode's time is its scans: one decode, as large as may be
 
 
 def fit(
@@ -53,7 +57,9 @@ def fit(
     it with a margin; an overview keeps its whole scene, and `surround` says what is done to it round the vehicle: by
     the box, else by one that `compress.locate` proposes, else nothing. Raises Refused with a word of
     `compress.reason.Reason`."""
-    return _fitted(_Sent(data, inspect(data, limits), box), role, caps, surround)[0]
+    sent = _Sent(data, inspect(data, limits), box)
+    with turn(sent.header.memory_bytes):
+        return _fitted(sent, role, caps, surround)[0]
 
 
 def fit_and_measure(
@@ -61,9 +67,10 @@ def fit_and_measure(
 ) -> tuple[FittedImage, PictureMeasures]:
     """An overview as by `fit`, and the numbers of the camera's own picture, from the decode that the fit needed."""
     sent = _Sent(data, inspect(data, limits), box)
-    image, seen = _fitted(sent, Role.OVERVIEW, caps, surround)
-    scale = _scale(seen.size, sent.upright_size)
-    return image, measure_parts(lambda area: np.asarray(seen.crop(area)), seen.size, sent.upright_box, scale)
+    with turn(sent.header.memory_bytes):
+        image, seen = _fitted(sent, Role.OVERVIEW, caps, surround)
+        scale = _scale(seen.size, sent.upright_size)
+        return image, measure_parts(lambda area: np.asarray(seen.crop(area)), seen.size, sent.upright_box, scale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +148,9 @@ def _region(sent: _Sent, seen: Image.Image) -> Region | None:
 def _picture(sent: _Sent, area: tuple[int, int, int, int], at_least: Size) -> Image.Image:
     """The part of the picture that is used, upright, RGB or grey, at least this large where it was."""
     whole, orientation = area == sent.whole, sent.header.orientation
-    # A scaled decode would move the box, so only a picture that is used whole is decoded small.
-    picture = decode(sent.data, sent.header, turned(at_least, orientation) if whole else None)
-    picture = upright(picture if whole else picture.crop(area), orientation)
+    # A scaled decode blurs a plate, so only a picture that is used whole is decoded small by choice.
+    picture = decode(sent.data, sent.header, turned(at_least, orientation) if whole else None, None if whole else area)
+    picture = upright(picture, orientation)
     return picture.convert("L") if _neutral(picture) else picture
 
 
@@ -156,11 +163,13 @@ def _overview(
     sent: _Sent, caps: Caps, surround: Surround | None, region: Region | None
 ) -> tuple[FittedImage, Image.Image]:
     whole, cap, encoder = sent.upright_size, caps.overview_max_bytes, Encoder(tables.LUMA, tables.CHROMA)
-    start = _inside(whole, _max_px(Role.OVERVIEW, caps) or whole)
+    start = _inside(_inside(whole, largest(whole, sent.header.reduction)), _max_px(Role.OVERVIEW, caps) or whole)
     coarseness = sent.header.jpeg.coarseness if sent.header.jpeg is not None else _PLAIN_COARSENESS
     guess = Guess(len(sent.data), whole[0] * whole[1], coarseness, cap)
     enough = max(_DECODED_PX, side_wanted(max(whole), guess.scale(whole[0] * whole[1])) * _ENOUGH_SIDE)
-    if surround is not None and sent.box is None:
+    if sent.header.jpeg is not None and scanned_samples(sent.header.jpeg) > _ONCE_FROM_SAMPLES:
+        enough = max(start)
+    elif surround is not None and sent.box is None:
         enough = max(enough, LOOKED_FOR_AT_PX)
     seen = _picture(sent, sent.whole, _inside(start, (round(enough), round(enough))))
     if surround is not None and region is None:
@@ -184,8 +193,8 @@ def _patch(sent: _Sent, caps: Caps) -> tuple[FittedImage, Image.Image]:
     cap, encoder = caps.patch_max_bytes, Encoder(tables.FLAT, tables.CHROMA)
     start = _inside(whole, _max_px(Role.PLATE_PATCH, caps) or whole)
     seen = _picture(sent, area, start)
-    small = resized(seen, start)
-    found = search(lambda scale: encoder.encode(small, scale), _PATCH_SCALE, cap, most=_PATCH_ENCODES)
+    small = resized(seen, (min(start[0], seen.size[0]), min(start[1], seen.size[1])))
+    found = search(lambda scale: encoder.encode(small, scale), _PATCH_SCALE, cap, _PATCH_SLOPE, _PATCH_ENCODES)
     image = _made(sent, Role.PLATE_PATCH, found or _last_resort(small, cap, encoder), encoder, whole)
     return (image if area == sent.whole else replace(image, actions=("cropped", *image.actions))), seen
 

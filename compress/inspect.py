@@ -6,10 +6,10 @@ No pixel is decoded and no memory is taken in proportion to what a header claims
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
-from compress import jpeg, png
+from compress import cost, jpeg, png
 from compress.reason import Reason, refused
 
 
@@ -21,11 +21,19 @@ class Format(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is let through to a decoder. Ordinary JPEGs have at most 12 scans; each costs a pass over the picture."""
+    """What is let through to a decoder, so that no picture takes a second or 200 MB (measured: docs/images.md).
+
+    Ordinary JPEGs have at most 12 scans, CMYK ones 18. `max_scanned_samples`: over all scans together; an ordinary
+    progressive picture of 48 Mpx has 384 million. `max_unpacked_bytes`: of a PNG before Pillow turns it into pixels.
+    `max_memory_bytes`: of decoder, pixels and the two copies of the file, while it is decoded.
+    """
 
     max_source_bytes: int = 8_000_000
-    max_source_pixels: int = 20_000_000
+    max_source_pixels: int = 50_000_000
     max_scans: int = 20
+    max_scanned_samples: int = 600_000_000
+    max_unpacked_bytes: int = 128_000_000
+    max_memory_bytes: int = 180_000_000
 
 
 LIMITS = Limits()
@@ -33,7 +41,9 @@ LIMITS = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a picture is. Sizes are as stored, before any turning; `orientation` 1 to 8 as in EXIF; `bits` a sample."""
+    """What a picture is. Sizes are as stored, before any turning; `orientation` 1 to 8 as in EXIF; `bits` a sample.
+    `reduction`: a JPEG is decoded at one part in so many at least (1, 2, 4 or 8), to keep within the limit of memory;
+    `memory_bytes`: what that decode takes."""
 
     format: Format
     width_px: int
@@ -43,8 +53,11 @@ class Header:
     orientation: int = 1
     palette: bool = False
     jpeg: jpeg.Facts | None = None
+    reduction: int = 1
+    memory_bytes: int = 0
 
 
+_COPIES = 2  # of the file: as it came, and without its metadata
 _FOREIGN = (b"RIFF", b"GIF8", b"II*\x00", b"MM\x00*", b"%PDF", b"\x00\x00\x00\x0cjP  ")
 _BMP_INFO_SIZES = (40, 52, 56, 64, 108, 124)
 # Plain rows or rows with colour masks. Run-length coding is refused: its decoder is slow and no camera sends it.
@@ -62,7 +75,28 @@ def inspect(data: bytes, limits: Limits = LIMITS) -> Header:
         raise refused(Reason.UNSUPPORTED_IMAGE)
     if header.width_px * header.height_px > limits.max_source_pixels:
         raise refused(Reason.TOO_MANY_PIXELS)
-    return header
+    return _within_memory(header, limits.max_memory_bytes - _COPIES * len(data), limits)
+
+
+def _within_memory(header: Header, most_bytes: int, limits: Limits) -> Header:
+    """The header with the reduction at which the picture may be decoded."""
+    pixels, held_bytes = header.width_px * header.height_px, 0
+    pixel_bytes = cost.pixel_bytes(header.channels, header.bits)
+    if header.jpeg is not None:
+        if cost.scanned_samples(header.jpeg) > limits.max_scanned_samples:
+            raise refused(Reason.TOO_MANY_SCANS)
+        held_bytes = cost.coefficient_bytes(header.jpeg)
+    elif pixels * header.channels * header.bits // 8 > limits.max_unpacked_bytes:
+        raise refused(Reason.TOO_MANY_PIXELS)
+    else:
+        # No smaller decode exists: the smaller copy that is worked on stands beside the whole.
+        held_bytes = 4 * min(pixels, cost.WHOLE_PX)
+    for reduction in cost.REDUCTIONS if header.jpeg is not None else (1,):
+        needed = held_bytes + pixel_bytes * pixels // reduction**2
+        if needed <= most_bytes:
+            return replace(header, reduction=reduction, memory_bytes=needed)
+    # The same JPEG in one scan would be decoded row by row.
+    raise refused(Reason.TOO_MANY_SCANS if header.jpeg is not None and held_bytes else Reason.TOO_MANY_PIXELS)
 
 
 def _header(data: bytes, limits: Limits) -> Header:

@@ -118,7 +118,7 @@ def facts(data: bytes, max_scans: int = 20) -> Facts:
             scans += 1
             if scans > max_scans:
                 raise refused(Reason.TOO_MANY_SCANS)
-            scanned.append(data[segment.body + 1 : segment.body + 1 + 2 * min(4, data[segment.body]) : 2])
+            scanned.append(_scanned(data[segment.body : segment.body + 9]))
         elif segment.marker == APP1 and turned is None and body[:6] == b"Exif\x00\x00":
             turned = orientation(body[6:])
         elif segment.marker == APP14 and adobe is None and _is_adobe(body):
@@ -185,6 +185,11 @@ def orientation(tiff: bytes) -> int:
     except struct.error:
         return 1
     return 1
+
+
+def _scanned(body: bytes) -> bytes:
+    """The names of the components in a scan, from the beginning of its header; no decoder takes more than four."""
+    return body[1 : 1 + 2 * min(4, body[0]) : 2] if body else b""
 
 
 def _mean_step(body: bytes) -> float:

@@ -57,14 +57,14 @@ def between(over: Coded, fits: Coded, cap: int) -> float:
 def search(
     code: Callable[[float], Coded], scale: float, cap: int, slope: float = SLOPE, most: int = MOST_ENCODES
 ) -> Coded | None:
-    """The finest coding found within `cap` bytes and `most` encodes, beginning at `scale`; None where none fits. One
-    more is spent where what fits uses little of the cap."""
+    """The finest coding found within `cap` bytes and `most` encodes, beginning at `scale`; None where none fits. Up to
+    MOST_ENCODES are spent where what fits uses little of the cap."""
     fits: Coded | None = None
     over: Coded | None = None
     before: Coded | None = None
-    for count in range(most + 1):
-        if count == most and (fits is None or len(fits.jpeg) >= cap * _TOO_LITTLE):
-            break  # one more only for a picture whose bytes fall far more steeply than pictures do
+    for count in range(max(most, MOST_ENCODES)):
+        if count >= most and (fits is None or len(fits.jpeg) >= cap * _TOO_LITTLE):
+            break  # more only for a picture whose bytes fall far more steeply than pictures do
         coded = code(scale)
         size = len(coded.jpeg)
         if size <= cap:
@@ -77,7 +77,7 @@ def search(
         if before is not None and before.scale != coded.scale:
             slope = slope_between(before.scale, _pixels(before), coded.scale, _pixels(coded))
         scale = aimed(coded.scale, size, cap, slope, _AIM_LAST if last_chance else _AIM)
-        if count == most - 1 and fits is not None and over is not None:
+        if count >= most - 1 and fits is not None and over is not None:
             scale = between(over, fits, cap)
         if fits is not None and over is not None and not over.scale < scale < fits.scale:
             scale = math.sqrt(over.scale * fits.scale)

@@ -152,7 +152,7 @@ class Compress(Table):
     threads: int = Field(default=0, ge=0, le=64, description="image threads; 0 is one fewer than the cores")
     caps: LoweredCaps = Field(default=LoweredCaps(), description="caps lowered below the profile's")
     max_source_pixels: int = Field(
-        default=20_000_000, ge=10_000, le=50_000_000, description="largest image that is decoded"
+        default=50_000_000, ge=10_000, le=50_000_000, description="largest image that is decoded"
     )
     deadline_s: float = Field(default=10, gt=0, le=60, description="longest time spent on one image")
     surround: Surround = Field(default=Surround(), description="what is done to the scene round the vehicle")

@@ -38,13 +38,15 @@ class Half(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A JPEG as a camera sends it, of `width_px` x `height_px`. `box`: the plate, in px of these pixels."""
+    """A JPEG as a camera sends it, of `width_px` x `height_px`. `box`: the plate, in px of these pixels. `plate`: what
+    stands on it, "" where nobody wrote that down."""
 
     name: str
     jpeg: bytes = field(repr=False)
     width_px: int
     height_px: int
     box: Box | None
+    plate: str = field(default="", repr=False)
 
     @property
     def half(self) -> Half:
@@ -125,7 +127,7 @@ def _corpus_picture(images: Path, row: dict[str, str]) -> Picture:
     if row["format"] != "JPEG":
         data = _coded(decoded(data), _CAMERA_QUALITY)
     box = Box(*(int(row[name]) for name in ("plate_x", "plate_y", "plate_w", "plate_h"))) if row["plate_w"] else None
-    return Picture(row["file"], data, int(row["width"]), int(row["height"]), box)
+    return Picture(row["file"], data, int(row["width"]), int(row["height"]), box, row["plate_text"])
 
 
 def _as_camera(image: Image.Image, format: Format) -> bytes | None:

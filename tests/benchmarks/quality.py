@@ -63,6 +63,10 @@ class Judge:
         shown = _shown(np.asarray(coded.convert("RGB")), self.size)
         return Quality(self._ss2(shown), self._plate_ssim(_luma(shown)))
 
+    def plate(self, coded: Image.Image) -> float:
+        """The plate's SSIM alone."""
+        return self._plate_ssim(_luma(_shown(np.asarray(coded.convert("RGB")), self.size)))
+
     def score_jpeg(self, data: bytes) -> Quality:
         with Image.open(BytesIO(data)) as image:
             return self.score(image)

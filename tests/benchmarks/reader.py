@@ -30,6 +30,7 @@ _WIDTHS = (0.8, 1.0, 1.25)
 _ABOVE_STEP = 0.07
 _PITCH_PX = (14, 72)  # between the middles of neighbours; wider where a badge stands between them
 _FEWEST, _MOST = 4, 8
+_LETTER_COST = 3.0  # log-odds that a letter must bring: without it crests and dots are read as letters
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,8 @@ class Reader:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What was read, "" where nothing was, and how sure: the sum of log-odds."""
+    """What was read, "" where nothing was, and how sure: the sum of its letters' log-odds, less what a
+    letter must bring."""
 
     text: str
     score: float
@@ -65,8 +67,8 @@ def read(reader: Reader, plate: Bytes) -> Reading:
         scale = LETTER_PX / (height * READ_AT_PX)
         for stretch in _WIDTHS:
             size = (max(WINDOW_WIDE_PX, round(sized.shape[1] * scale * stretch)), round(READ_AT_PX * scale))
-            rows = _rows(cv2.resize(sized, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC))
-            for row in rows:
+            made = cv2.resize(sized, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+            for row in _rows(np.asarray(made, np.uint8)):
                 found = line(reader.scores(features(row, _STEP_PX)))
                 best = max(best, found, key=lambda one: one.score)
     return best
@@ -76,7 +78,7 @@ def line(scores: Floats) -> Reading:
     """The letters, from left to right and a letter's pitch apart, whose log-odds add up to most. `scores`: positions
     `_STEP_PX` apart x letters."""
     near, far = (pitch // _STEP_PX for pitch in _PITCH_PX)
-    single, which = scores.max(axis=1), scores.argmax(axis=1)
+    single, which = scores.max(axis=1) - _LETTER_COST, scores.argmax(axis=1)
     count = len(single)
     sums, before = np.full((_MOST, count), -np.inf), np.full((_MOST, count), -1)
     sums[0] = single
@@ -104,13 +106,8 @@ def features(strip: Bytes, step_px: int) -> Floats:
     strength, turn = cv2.cartToPolar(across, down)
     # Either sign of an edge counts apart: a stroke has a left and a right side.
     place = turn * (_TURNS / (2 * np.pi))
-    low = np.floor(place).astype(np.int32)
-    part = place - low
-    cells = np.zeros((*strip.shape, _TURNS), np.float32)
-    rows, columns = np.indices(strip.shape)
-    np.add.at(cells, (rows, columns, low % _TURNS), strength * (1 - part))
-    np.add.at(cells, (rows, columns, (low + 1) % _TURNS), strength * part)
-    spread = np.stack([cv2.blur(cells[..., turn], (_CELL_PX + 2, _CELL_PX + 2)) for turn in range(_TURNS)], axis=-1)
+    shares = [np.maximum(0, 1 - np.abs((place - each + 4) % _TURNS - 4)) * strength for each in range(_TURNS)]
+    spread = np.stack([cv2.blur(share, (_CELL_PX + 2, _CELL_PX + 2)) for share in shares], axis=-1)
     down_at = np.arange(_CELL_PX // 2, WINDOW_HIGH_PX, _CELL_PX)
     across_at = np.arange(_CELL_PX // 2, WINDOW_WIDE_PX, _CELL_PX)
     starts = np.arange(0, strip.shape[1] - WINDOW_WIDE_PX + 1, step_px)

@@ -31,10 +31,10 @@ SEED = 20_240_607
 FONTS = ("LiberationSansNarrow-Bold", "LiberationSans-Bold", "DejaVuSansCondensed-Bold", "DejaVuSansMono-Bold")
 """Of Debian's fonts-liberation and fonts-dejavu; Pillow's own is used beside them, and alone where none is there."""
 
-_VERSION = 2
+_VERSION = 4
 _STRIPS = 6_000
 _HIDDEN = 224
-_ROUNDS, _BATCH = 14, 256
+_ROUNDS, _BATCH = 10, 256
 _DRAWN_PX = 64
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -75,12 +75,11 @@ def _fitted(chance: np.random.Generator, shown: Floats, letters: np.ndarray, rou
             batch = order[first : first + _BATCH]
             step += 1
             rate = 0.001 * (1 + np.cos(np.pi * step / steps))
-            for part, mean, square, slope in zip(
-                parts, means, squares, _slopes(parts, shown[batch], letters[batch]), strict=True
-            ):
-                mean += 0.1 * (slope - mean)
-                square += 0.001 * (slope * slope - square)
-                part -= rate * (mean / (1 - 0.9**step)) / (np.sqrt(square / (1 - 0.999**step)) + 1e-8)
+            for index, slope in enumerate(_slopes(parts, shown[batch], letters[batch])):
+                means[index] += 0.1 * (slope - means[index])
+                squares[index] += 0.001 * (slope * slope - squares[index])
+                root = np.sqrt(squares[index] / (1 - 0.999**step)) + 1e-8
+                parts[index] -= rate * (means[index] / (1 - 0.9**step)) / root
     return Reader(*parts)
 
 
@@ -97,8 +96,8 @@ def _slopes(parts: list[Floats], shown: Floats, letters: np.ndarray) -> tuple[Fl
 
 
 def _windows(chance: np.random.Generator, strips: int) -> Iterator[tuple[Floats, np.ndarray]]:
-    """The windows of each drawn plate: one or two on every letter, and as many where none is in the middle."""
-    fonts = [font for font in (_font(name) for name in FONTS) if font is not None]
+    """The windows of each drawn plate: one on every letter, and twice as many where none is in the middle."""
+    fonts: list[_Font] = [font for font in (_font(name) for name in FONTS) if font is not None]
     fonts.append(ImageFont.load_default(_DRAWN_PX))
     for _ in range(strips):
         strip, middles, which = _plate(chance, fonts[chance.integers(len(fonts))])
@@ -108,8 +107,8 @@ def _windows(chance: np.random.Generator, strips: int) -> Iterator[tuple[Floats,
         nearest = apart.argmin(axis=1)
         least = apart[np.arange(len(shown)), nearest]
         on = [int(chance.choice(np.flatnonzero((nearest == each) & (least < 2.5)))) for each in range(len(which))]
-        off = chance.choice(np.flatnonzero(least > 6), len(which))
-        yield shown[[*on, *off]], np.concatenate([which, np.full(len(which), NOTHING)])
+        off = chance.choice(np.flatnonzero(least > 6), 2 * len(which))
+        yield shown[[*on, *off]], np.concatenate([which, np.full(2 * len(which), NOTHING)])
         # The same letters too high, too low or cut: no letter is to be seen in a wrong row.
         moved = np.roll(strip, int(chance.choice([-1, 1]) * chance.integers(8, 20)), axis=0)
         some = chance.choice(on, 2)
@@ -130,8 +129,10 @@ def _plate(chance: np.random.Generator, font: _Font) -> tuple[Bytes, Floats, np.
     width = round(drawn.shape[1] * wide)
     lean = chance.uniform(-0.04, 0.04)
     matrix = np.array([[wide, shear, -shear * middle], [lean * wide, high, down - high * middle - lean * width / 2]])
-    strip = cv2.warpAffine(drawn, matrix, (width, WINDOW_HIGH_PX), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
-    return _spoilt(chance, strip), np.asarray(np.array(middles) * wide, np.float32), which
+    strip = cv2.warpAffine(
+        drawn, matrix, (width, WINDOW_HIGH_PX), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE
+    )
+    return _spoilt(chance, np.asarray(strip, np.uint8)), np.asarray(np.array(middles) * wide, np.float32), which
 
 
 def _drawn(chance: np.random.Generator, font: _Font, text: list[str]) -> tuple[Bytes, list[float]]:
@@ -140,9 +141,9 @@ def _drawn(chance: np.random.Generator, font: _Font, text: list[str]) -> tuple[B
     stroke, gap = int(chance.integers(0, 3)), chance.uniform(3, 18)
     badge = int(chance.integers(2, 5))
     for index, letter in enumerate(text):
-        if index == badge and chance.random() < 0.6:
+        if index == badge and chance.random() < 0.7:
             _badge(chance, pen, at)
-            at += chance.uniform(15, 50)
+            at += chance.uniform(24, 60)
         left, _, right, _ = pen.textbbox((0, 0), letter, font=font, stroke_width=stroke)
         pen.text((at - left, 60), letter, font=font, fill=0, anchor="lm", stroke_width=stroke, stroke_fill=0)
         middles.append(at + (right - left) / 2)
@@ -150,14 +151,32 @@ def _drawn(chance: np.random.Generator, font: _Font, text: list[str]) -> tuple[B
     for row in (chance.uniform(0, 22), chance.uniform(98, 120)):
         if chance.random() < 0.5:
             pen.rectangle((0, row, canvas.width, row + chance.uniform(2, 14)), fill=int(chance.integers(0, 160)))
+    if chance.random() < 0.5:
+        _beside(chance, pen, 0, 60 - chance.uniform(4, 40))
+    if chance.random() < 0.3:
+        _beside(chance, pen, at - gap + chance.uniform(4, 40), canvas.width)
     return np.asarray(canvas.crop((0, 0, round(at + 60), 120))), middles
 
 
 def _badge(chance: np.random.Generator, pen: ImageDraw.ImageDraw, at: float) -> None:
-    """What stands between letters on many plates: a dash, a dot or a crest, which is none of them."""
-    middle, half = at + 10, chance.uniform(3, 12)
-    area = (middle - half, 60 - chance.uniform(3, 18), middle + half, 60 + chance.uniform(3, 18))
-    (pen.ellipse if chance.random() < 0.5 else pen.rectangle)(area, fill=int(chance.integers(0, 200)))
+    """What stands between letters on many plates and is none: a dash, dots one above the other, a crest."""
+    middle, half = at + 10, chance.uniform(4, 12)
+    count = int(chance.integers(1, 4))
+    for down in np.linspace(-18, 18, count) if count > 1 else chance.uniform(-14, 4, 1):
+        high = min(chance.uniform(2, 20), 30 / count)
+        shade, edge = (int(one) for one in chance.integers(0, 230, 2))
+        area = (middle - half, 60 + down - high, middle + half, 60 + down + high)
+        (pen.ellipse if chance.random() < 0.5 else pen.rectangle)(area, fill=shade, outline=edge, width=3)
+
+
+def _beside(chance: np.random.Generator, pen: ImageDraw.ImageDraw, left: float, right: float) -> None:
+    """A band with a sign in it, the plate's own edge, or what lies beyond it."""
+    shade = int(chance.integers(0, 200))
+    pen.rectangle((left, 0, right, 120), fill=shade)
+    middle, sign = (left + right) / 2, 255 - shade
+    if chance.random() < 0.6:
+        pen.ellipse((middle - 12, 25, middle + 12, 49), outline=sign, width=int(chance.integers(1, 4)))
+        pen.text((middle, 85), "".join(chance.choice(list(LETTERS), 2)), font_size=26, fill=sign, anchor="mm")
 
 
 def _spoilt(chance: np.random.Generator, strip: Bytes) -> Bytes:
@@ -177,6 +196,7 @@ def _spoilt(chance: np.random.Generator, strip: Bytes) -> Bytes:
         ".jpg", np.clip(values * 255, 0, 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, int(chance.integers(25, 96))]
     )[1]
     seen = cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE)
+    assert seen is not None
     return np.asarray(cv2.resize(seen, (strip.shape[1], strip.shape[0]), interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
 
 

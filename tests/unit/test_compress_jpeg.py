@@ -11,15 +11,19 @@ from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from compress import jpeg, png
+from compress import cost, jpeg, png
 from compress.decode import decode
+from compress.fit import fit
 from compress.inspect import Format, Limits, inspect
+from edge.claim import Role
 from edge.errors import Refused
+from firmware_config.profile import Caps
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 
@@ -197,7 +201,7 @@ def test_flipped_bits_never_escape_as_another_error() -> None:
                 header = inspect(bytes(data))
             except Refused:
                 continue
-            assert 0 < header.width_px * header.height_px <= 20_000_000, seed
+            assert 0 < header.width_px * header.height_px <= 50_000_000, seed
 
 
 def test_a_decoder_that_sees_another_size_than_the_gate_is_not_run() -> None:
@@ -207,6 +211,15 @@ def test_a_decoder_that_sees_another_size_than_the_gate_is_not_run() -> None:
     with pytest.raises(Refused) as caught:
         decode(data, replace(header, width_px=63))
     assert caught.value.reason == "undecodable"
+
+
+def test_each_level_of_16_bits_becomes_the_nearest_of_8() -> None:
+    levels = np.arange(65_536, dtype=np.uint16).reshape(256, 256)
+    out = BytesIO()
+    Image.fromarray(levels).save(out, "PNG")
+    shown = np.asarray(decode(out.getvalue(), inspect(out.getvalue())))
+    assert shown.dtype == np.uint8
+    assert (np.abs(levels.astype(np.int32) - shown.astype(np.int32) * 257) <= 128).all()
 
 
 def test_a_png_reaches_the_decoder_with_its_pixels_only() -> None:
@@ -221,3 +234,94 @@ def test_a_png_reaches_the_decoder_with_its_pixels_only() -> None:
         b"IEND",
     ]
     assert b"tRNS" not in png.essential(palette, False)
+
+
+CAPS = Caps(patch_max_width_px=120, patch_max_height_px=60, patch_max_bytes=3_000, overview_max_bytes=25_000)
+
+
+def textured(size: tuple[int, int]) -> bytes:
+    few = (size[0] // 10, size[1] // 10)
+    out = BytesIO()
+    small = Image.frombytes("RGB", few, random.Random(9).randbytes(3 * few[0] * few[1]))
+    small.resize(size, Image.Resampling.BICUBIC).save(out, "JPEG", quality=60)
+    return out.getvalue()
+
+
+def scanned(data: bytes) -> slice:
+    """Where the coded pixels of a baseline JPEG are."""
+    (scan,) = (segment for segment in jpeg.walk(data) if segment.marker == jpeg.SOS)
+    header = int.from_bytes(data[scan.start + 2 : scan.start + 4], "big")
+    return slice(scan.start + 2 + header, scan.end)
+
+
+@pytest.mark.parametrize("size", [(320, 240), (1280, 960)], ids=str)
+def test_a_jpeg_damaged_inside_its_scan_travels_as_the_camera_sent_it(size: tuple[int, int]) -> None:
+    """Decoders notice nothing: a small one is kept to the byte, a large one is coded anew from what it shows."""
+    seed = 77
+    whole = textured(size)
+    assert (len(whole) <= 25_000) == (size == (320, 240))
+    where, shaken, shown = scanned(whole), random.Random(seed), 0
+    for _ in range(40):
+        damaged = bytearray(whole)
+        damaged[shaken.randrange(where.start, where.stop)] ^= 1 << shaken.randrange(8)
+        data = bytes(damaged)
+        if answer(lambda data: fit(data, Role.OVERVIEW, CAPS), data) == "undecodable":
+            continue
+        fitted = fit(data, Role.OVERVIEW, CAPS)
+        if len(whole) <= 25_000:
+            assert (fitted.actions, fitted.jpeg) == (("kept",), data), seed
+        else:
+            assert fitted.actions[-1] == "recompressed"
+        with Image.open(BytesIO(whole)) as before, Image.open(BytesIO(data)) as after:
+            shown += before.tobytes() != after.tobytes()
+    assert shown > 20, seed
+
+
+def test_a_scan_that_ends_too_soon_is_not_noticed_but_a_missing_end_is() -> None:
+    """A sender that closes what it cut short gets it kept, grey where it ends; without EOI it is refused."""
+    whole = textured((320, 240))
+    where = scanned(whole)
+    cut = whole[: (where.start + where.stop) // 2].rstrip(b"\xff")
+    assert fit(cut + b"\xff\xd9", Role.OVERVIEW, CAPS).jpeg == cut + b"\xff\xd9"
+    with pytest.raises(Refused) as caught:
+        fit(cut, Role.OVERVIEW, CAPS)
+    assert caught.value.reason == "undecodable"
+
+
+def gate(size: tuple[int, int], sampling: bytes, scanned: tuple[bytes, ...], sof: int = jpeg.PROGRESSIVE) -> jpeg.Facts:
+    names = bytes(range(1, len(sampling) + 1))
+    return jpeg.Facts(sof, 8, *size, names, len(scanned), 1, None, True, True, 1.0, (), sampling, scanned)
+
+
+@pytest.mark.parametrize(
+    ("facts", "held", "samples"),
+    [
+        (gate((8000, 6000), b"\x22\x11\x11", (b"\1\2\3",)), 144_000_000, 72_000_000),
+        (gate((8000, 6000), b"\x22\x11\x11", (b"\1\2\3", b"\1", b"\2")), 144_000_000, 132_000_000),
+        (gate((8000, 6000), b"\x22\x11\x11", (b"\1\2\3",), jpeg.BASELINE), 0, 72_000_000),
+        (gate((8000, 6000), b"\x11\x11", (b"\1", b"\2"), jpeg.BASELINE), 192_000_000, 96_000_000),
+        (gate((1, 1), b"\x11", (b"\1",)), 128, 64),
+        (gate((17, 1), b"\x41\x11", (b"\1\2",)), 128 * 5, 64 * 5),
+        (gate((8, 8), b"\x00", (b"\x09",)), 128, 0),
+        (gate((8, 8), b"\x11", ()), 128, 0),
+    ],
+)
+def test_what_a_decode_would_cost_is_known_from_the_header(facts: jpeg.Facts, held: int, samples: int) -> None:
+    assert (cost.coefficient_bytes(facts), cost.scanned_samples(facts)) == (held, samples)
+
+
+def test_the_reduction_goes_with_the_memory_allowed() -> None:
+    for limit, reduction in ((10**9, 1), (2 * 64 * 48 * 4, 1), (64 * 48 * 4 - 1, 2), (64 * 48 // 2, 4), (64 * 48, 2)):
+        data = made()
+        found = inspect(data, Limits(max_memory_bytes=limit + 2 * len(data)))
+        assert (found.reduction, found.memory_bytes) == (reduction, 4 * 64 * 48 // reduction**2)
+        assert decode(data, found).size == (64 // reduction, 48 // reduction)
+    for options, reason in (({}, "too_many_pixels"), ({"progressive": True}, "too_many_scans")):
+        data = made(**options)
+        assert why(data, Limits(max_memory_bytes=2 * len(data))) == reason
+    assert why(made(kind="PNG"), Limits(max_memory_bytes=2 * len(made(kind="PNG")))) == "too_many_pixels"
+    assert why(made(kind="PNG"), Limits(max_unpacked_bytes=64 * 48 * 3 - 1)) == "too_many_pixels"
+    progressive = made(progressive=True)
+    passed = cost.scanned_samples(jpeg.facts(progressive))
+    assert inspect(progressive, Limits(max_scanned_samples=passed)).width_px == 64
+    assert why(progressive, Limits(max_scanned_samples=passed - 1)) == "too_many_scans"
