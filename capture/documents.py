@@ -65,14 +65,16 @@ def read_xml(body: bytes) -> Element:
     begin = body.find(b"<", 0, _BEFORE_XML_MAX_BYTES + 1)
     if begin > 0 and not body.startswith(_UTF16_MARKS):
         body = body[begin:]
+    parser = DefusedXMLParser(target=_Shallow(), forbid_dtd=True)
     try:
-        parser = DefusedXMLParser(target=_Shallow(), forbid_dtd=True)
         parser.feed(body)
         root = parser.close()
     except DefusedXmlException:
         raise Refused("an XML document declares a DTD or entities", reason="xml_forbidden") from None
     except (ParseError, ValueError, LookupError, RecursionError, AssertionError):
         raise Refused("an XML document is not well formed", reason="xml_malformed") from None
+    finally:
+        vars(parser).clear()  # parser and target hold each other, and with them the tree, until a collection
     if not isinstance(root, Element):
         raise Refused("an XML document has no element", reason="xml_malformed")
     return root

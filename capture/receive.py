@@ -76,7 +76,7 @@ class Bounds:
 
 class Receiver:
     """Deliveries of the configured cameras. `dialects` by camera id; `set_aside` is handed what a known camera sent and
-    its dialect did not understand, with the camera's id and the reason."""
+    its dialect did not understand, with the camera and the reason; `mono_ns`: the clock, None for that of arrivals."""
 
     def __init__(
         self,
@@ -85,11 +85,13 @@ class Receiver:
         ear: Ear,
         bounds: Bounds = Bounds(),
         set_aside: Callable[[Delivery, Camera, str], None] = lambda *_: None,
+        mono_ns: Callable[[], int] | None = None,
     ) -> None:
         self._cameras = tuple(cameras)
         self._dialects = {camera.id: dialects[camera.id] for camera in cameras}
         self._ear = ear
         self._set_aside = set_aside
+        self._mono_ns = mono_ns
         self._in_hand = InHand(bounds.in_hand, bounds.in_hand_bytes)
         self._shares = Shares(bounds.of_one)
         self._rates = Rates(bounds.per_s, bounds.burst)
@@ -97,6 +99,10 @@ class Receiver:
     def knows(self, address: str, way: Way = Way.HTTP_PUSH) -> bool:
         """Whether any camera may come on this way from this address, to whatever path."""
         return any(camera.way is way and camera.stands_at(address) for camera in self._cameras)
+
+    def stands_at(self, camera: str, address: str) -> bool:
+        """Whether the camera of that id may speak from this address."""
+        return any(each.id == camera and each.stands_at(address) for each in self._cameras)
 
     def cameras_at(self, address: str, path: str) -> list[str]:
         """The ids of the cameras that may push from an address to a path."""
@@ -135,7 +141,9 @@ class Receiver:
         """Why it must come later, or None: then it is in hand."""
         if not self._shares.take(source):
             return Verdict(Outcome.LATER, "busy")
-        if not self._rates.allows(source, delivery.arrival.received.mono_ns):
+        # One that is tried again carries the moment of its arrival; its rate is asked for now.
+        now_ns = delivery.arrival.received.mono_ns if self._mono_ns is None else self._mono_ns()
+        if not self._rates.allows(source, now_ns):
             self._shares.give(source)
             return Verdict(Outcome.LATER, "too_often")
         if not self._in_hand.take(len(delivery.body)):

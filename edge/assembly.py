@@ -6,8 +6,6 @@ Nothing is decided here. A task that fails takes the process with it; only the b
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,16 +13,14 @@ from functools import partial
 from typing import Any
 
 from capture.dialects import dialect_named
-from capture.receive import Dialect, Receiver
-from capture.sources.guard import Limits as PushLimits
-from capture.sources.http_push import Listening, serve
+from capture.receive import Bounds, Dialect, Receiver
 from compress.evidence import evidence, without_pictures
 from compress.inspect import Limits as ImageLimits
 from compress.reason import Reason
 from compress.surround import Mode, Surround
 from edge import keys, statusfile
 from edge.clock import Clock, cores
-from edge.errors import Misconfigured, Unavailable
+from edge.doors import grabbed, open_doors, open_grabber
 from edge.intake import Intake
 from edge.ledger import Ledger
 from edge.node import Node
@@ -35,7 +31,6 @@ from edge.seal import sealer
 from edge.worker import LedgerThread
 from firmware_config.load import Loaded
 from firmware_config.model import Camera as CameraSettings
-from firmware_config.model import host_port
 
 
 @asynccontextmanager
@@ -61,10 +56,11 @@ async def node(loaded: Loaded, notifier: Notifier) -> AsyncIterator[Node]:
         tasks(made.courier.run(made.link.up.wait, made.link.went_down.wait))
         tasks(made.take_receipts())
         tasks(made.reporter.run(made.link.up.wait, made.link.went_down.wait))
-        made.intake = Intake(made.cameras, _fit(loaded, pool), thread.commit, made.health, made.courier.ring)
-        made.listening = await _listen(loaded, made, made.intake, clock)
-        down.push_async_callback(made.listening.close)
-        tasks(made.listening.failed())
+        grabber = await open_grabber(loaded, made.frame_lines, clock.now, down)
+        grab = None if grabber is None else partial(grabbed, loaded, grabber)
+        made.intake = Intake(made.cameras, _fit(loaded, pool), thread.commit, made.health, made.courier.ring, grab)
+        made.doors = await open_doors(loaded, _receiver(loaded, made, made.intake, clock), made.lines, clock.now, down)
+        tasks(made.doors.failed())
         for background in (made.probe_cameras(), made.write_down_refusals(), made.feed_watchdog(notifier)):
             tasks(background)
         await made.write_status(notifier)
@@ -125,25 +121,14 @@ def _fit(loaded: Loaded, pool: ThreadPoolExecutor) -> Callable[[Read], Awaitable
     return fit
 
 
-async def _listen(loaded: Loaded, made: Node, intake: Intake, clock: Clock) -> Listening:
-    push = loaded.settings.capture.http_push
-    dialects = {camera.id: dialect_of(camera) for camera in loaded.settings.cameras}
-    receiver = Receiver(made.cameras, dialects, intake.accept, intake.heard, intake.refused, in_hand=push.in_hand)
-    limits = PushLimits(
-        per_source=push.connections_per_source,
-        total=push.connections,
-        header_s=push.header_s,
-        request_s=push.total_s,
-        body_bytes=push.max_delivery_bytes,
-    )
-    try:
-        return await serve(host_port(push.listen), limits, receiver.receive, receiver.knows, clock.now)
-    except OSError as problem:
-        why = os.strerror(problem.errno) if problem.errno else "no such address"
-        sentence = f"cannot listen for cameras: {why}"
-        if problem.errno == errno.EADDRNOTAVAIL:  # at boot, the cameras' network may not be up yet
-            raise Unavailable(sentence, "is the cameras' network up? ip address") from None
-        raise Misconfigured(sentence, "check capture.http_push.listen, and what else listens there: ss -ltnp") from None
+def _receiver(loaded: Loaded, made: Node, intake: Intake, clock: Clock) -> Receiver:
+    """The one door behind every way in."""
+    settings = loaded.settings
+    capture = settings.capture
+    dialects = {camera.id: dialect_of(camera) for camera in settings.cameras}
+    bounds = Bounds(in_hand=capture.http_push.in_hand, of_one=capture.of_one, per_s=capture.per_s, burst=capture.burst)
+    set_aside = made.quarantine.set_aside if made.quarantine is not None else lambda *_: None
+    return Receiver(made.cameras, dialects, intake, bounds, set_aside, clock.mono_ns)
 
 
 def dialect_of(camera: CameraSettings) -> Dialect:

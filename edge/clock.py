@@ -115,6 +115,9 @@ class Clock:
         quality = self.quality()
         return Received(self._utc_ms(), quality.bound_ms, quality.state, self._mono_ns(), self._boot)
 
+    def mono_ns(self) -> int:
+        return self._mono_ns()
+
     def mono_s(self) -> float:
         return self._mono_ns() / 1e9
 

@@ -35,6 +35,10 @@ class Picture:
     quality: int | None
 
 
+READS, FRAMES = "reads", "frames"
+"""The lines there may be to one camera: that on which its reads come, and that of its frames."""
+
+
 @dataclass(slots=True)
 class Link:
     """The line to a camera that the node calls, or that stays open: `why` it is down (a stable word of capture.links),
@@ -61,7 +65,7 @@ class CameraHealth:
     counts: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     clock_skew_ms: int | None = None
-    link: Link | None = None
+    links: dict[str, Link] = field(default_factory=dict)
     pictures: deque[Picture] = field(default_factory=lambda: deque(maxlen=PICTURES))
 
     def heard(self, received: Received) -> None:
@@ -86,17 +90,18 @@ class CameraHealth:
         self.counts["refused"] += 1
         self.reasons[reason] += 1
 
-    def linked(self, now_ns: int) -> None:
-        """The line is up."""
-        self.link = Link(None, now_ns, self.link.lost if self.link else 0)
+    def linked(self, line: str, now_ns: int) -> None:
+        """A line is up."""
+        before = self.links.get(line)
+        self.links[line] = Link(None, now_ns, before.lost if before else 0)
 
-    def unlinked(self, why: str, now_ns: int) -> None:
-        """The line is down; told again while it is, only the word may change."""
-        before = self.link
+    def unlinked(self, line: str, why: str, now_ns: int) -> None:
+        """A line is down; told again while it is, only the word may change."""
+        before = self.links.get(line)
         if before is not None and before.why is not None:
             before.why = why
         else:
-            self.link = Link(why, now_ns, 1 + (before.lost if before else 0))
+            self.links[line] = Link(why, now_ns, 1 + (before.lost if before else 0))
 
     def delivering(self, now_ns: int) -> bool:
         return self.last_delivery_ns is not None and now_ns - self.last_delivery_ns <= self.silent_after_s * 10**9
@@ -120,12 +125,13 @@ class CameraHealth:
             "reads": {word: self.counts[word] for word in ("stored", "repeated", "refused", "unread")},
             "clock_skew_ms": self.clock_skew_ms,
             "authorised": authorised,
-            "link": self._link(now_ns),
+            "link": self._link(READS, now_ns),
+            "frames": self._link(FRAMES, now_ns),
             "picture": summed_up(list(self.pictures)),
         }
 
-    def _link(self, now_ns: int) -> dict[str, Any] | None:
-        link = self.link
+    def _link(self, line: str, now_ns: int) -> dict[str, Any] | None:
+        link = self.links.get(line)
         if link is None:
             return None
         return {"up": link.why is None, "why": link.why, "age_s": _age_s(link.since_ns, now_ns), "lost": link.lost}
@@ -133,16 +139,17 @@ class CameraHealth:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """What sources say of their lines, to each camera's health. `mono_ns`: the clock."""
+    """What sources say of their lines, to each camera's health. `line`: READS or FRAMES; `mono_ns`: the clock."""
 
     health: Mapping[str, CameraHealth]
+    line: str
     mono_ns: Callable[[], int]
 
     def up(self, camera: str) -> None:
-        self.health[camera].linked(self.mono_ns())
+        self.health[camera].linked(self.line, self.mono_ns())
 
     def down(self, camera: str, why: str) -> None:
-        self.health[camera].unlinked(why, self.mono_ns())
+        self.health[camera].unlinked(self.line, why, self.mono_ns())
 
 
 def summed_up(pictures: list[Picture]) -> dict[str, Any] | None:

@@ -48,7 +48,7 @@ _FRAMES_KEPT_MS = 3000
 
 
 def _by_our_clock(read: Read) -> int:
-    """When the vehicle passed, for frames that are timed by the node: a camera whose clock is out is timed by arrival."""
+    """When the vehicle passed, by the clock that frames are timed by: where the camera's is out, when it arrived."""
     ago_ms = read.received.utc_ms - read.captured.utc_ms
     return read.captured.utc_ms if 0 <= ago_ms <= _FRAMES_KEPT_MS else read.received.utc_ms
 

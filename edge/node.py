@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from capture.sources.http_push import Listening
+from capture.quarantine import FOLDER, Quarantine
 from edge import camera as edge_camera
 from edge import keys, statusfile
 from edge.admit import utc_day
@@ -16,8 +16,9 @@ from edge.camera import AuthorisationState
 from edge.changes import Enter, Settle, Tier
 from edge.claim import Outcome
 from edge.clock import Clock
+from edge.doors import Doors
 from edge.flow import FlowMeter, Sample
-from edge.health import CameraHealth, camera_summary
+from edge.health import FRAMES, READS, CameraHealth, Lines, camera_summary
 from edge.intake import Intake
 from edge.ledger import Ledger, row_of
 from edge.notify import Notifier
@@ -98,7 +99,10 @@ class Node:
         self._receipts: asyncio.Queue[bytes] = asyncio.Queue(1000)
         self._meter = FlowMeter()
         self._turned_away: Counter[str] = Counter()
-        self.listening: Listening | None = None
+        self.doors: Doors | None = None
+        self.quarantine = _quarantine(loaded)
+        self.lines = Lines(self.health, READS, clock.mono_ns)
+        self.frame_lines = Lines(self.health, FRAMES, clock.mono_ns)
         self.intake: Intake | None = None
 
     def _received(self, _topic: str, payload: bytes) -> None:
@@ -152,14 +156,14 @@ class Node:
             await asyncio.sleep(STATUS_EVERY_S)
 
     async def write_status(self, notifier: Notifier) -> None:
-        assert self.listening is not None
+        assert self.doors is not None
         now = await self.situation()
         notifier.status(status_line(now))
-        statusfile.write(self._loaded.settings.paths.runtime, now, self._refused(), self.listening.port)
+        statusfile.write(self._loaded.settings.paths.runtime, now, self._refused(), self.doors.ports)
 
     def _refused(self) -> dict[str, int]:
-        assert self.listening is not None
-        by_reason = Counter(self.listening.refused())
+        assert self.doors is not None
+        by_reason = Counter(self.doors.refused())
         for each in self.health.values():
             by_reason.update(each.reasons)
         return dict(by_reason)
@@ -189,9 +193,9 @@ class Node:
 
     async def enter_refusals(self) -> None:
         """What was turned away since the last time, at the door and in the intake, as one act."""
-        if self.listening is None or self.intake is None:
+        if self.doors is None or self.intake is None:
             return  # the door never opened: nothing was turned away
-        now = Counter(self.listening.refused())
+        now = Counter(self.doors.refused())
         for reason, count in (now - self._turned_away).items():
             self.intake.refusals.counts["unknown", reason] += count
         self._turned_away = now
@@ -218,6 +222,14 @@ class Node:
             if not await self._thread.ask(lambda ledger: ledger.waiting(Tier.FIRST, row - 1, row, 1)):
                 return
             await asyncio.sleep(0.05)
+
+
+def _quarantine(loaded: Loaded) -> Quarantine | None:
+    """Where there is a key of the engineers' to seal to."""
+    settings = loaded.settings
+    if settings.keys.quarantine_to is None:
+        return None
+    return Quarantine(settings.paths.state / FOLDER, keys.load_seal_key(loaded.resolve(settings.keys.quarantine_to)))
 
 
 def _link(loaded: Loaded, address: Address, session: int, received: Callable[[str, bytes], None]) -> MqttLink:

@@ -16,9 +16,9 @@ from edge.situation import Situation, alerts, state, status_line
 FILE = "status.json"
 
 
-def write(runtime: Path, now: Situation, refused: dict[str, int], port: int) -> None:
-    """Replace the file whole; a reader never sees half of it."""
-    content = status(now) | {"refused": refused, "listening_port": port, "pid": os.getpid()}
+def write(runtime: Path, now: Situation, refused: dict[str, int], ports: dict[str, int]) -> None:
+    """Replace the file whole; a reader never sees half of it. `ports`: those that are listened on, by way in."""
+    content = status(now) | {"refused": refused, "ports": ports, "pid": os.getpid()}
     temporary = runtime / (FILE + ".new")
     temporary.write_text(json.dumps(content), encoding="utf-8")
     temporary.replace(runtime / FILE)

@@ -22,5 +22,6 @@ def normalise(heard: str) -> str | None:
 
     Letters outside A-Z are kept as heard (after NFKC): the national transliteration table is not public.
     """
-    text = "".join(c for c in unicodedata.normalize("NFKC", heard) if c.isalnum())
+    # Longer is no plate, and is refused before it could be one; but hostile texts are megabytes.
+    text = "".join(c for c in unicodedata.normalize("NFKC", heard[: 4 * HEARD_MAX_CHARACTERS]) if c.isalnum())
     return None if text.lower() in _UNREAD else text.upper()

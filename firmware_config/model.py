@@ -105,6 +105,9 @@ class FtpDoor(Table):
     masquerade: IPv4 | None = Field(
         default=None, repr=False, description="address that cameras are told instead, behind a router"
     )
+    certificate: FilePath | None = Field(default=None, description="for FTP with TLS, which cameras may then use")
+    key: FilePath | None = Field(default=None, repr=False, description="the certificate's private key")
+    tls_required: bool | None = Field(default=None, description="whether a login without TLS is refused")
 
     @model_validator(mode="after")
     def _a_range(self) -> Self:
@@ -112,6 +115,8 @@ class FtpDoor(Table):
             raise broken_rule("needs its other end", ("passive_first",), ("passive_last",))
         if self.passive_first is not None and self.passive_last is not None and self.passive_last < self.passive_first:
             raise broken_rule("is below passive_first", ("passive_last",))
+        if (self.certificate is None) != (self.key is None) or (self.tls_required and self.key is None):
+            raise broken_rule("are needed together", ("certificate",), ("key",))
         return self
 
 

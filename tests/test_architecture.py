@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from capture.dialects import DIALECTS
+
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("edge", "capture", "compress", "uplink", "firmware_config", "simulators")
 
 # The program: imports every room, and is imported by nobody but itself.
-PROGRAM = ("edge.__main__", "edge.assembly", "edge.node", "edge.commands")
+PROGRAM = ("edge.__main__", "edge.assembly", "edge.doors", "edge.node", "edge.commands")
 
 ARROWS: dict[str, set[str]] = {
     "edge": set(),  # the vocabulary, the rules, the ledger
@@ -43,24 +45,51 @@ EFFECTS: dict[str, dict[str, str]] = {
     "socket": {
         "edge.notify": "speaks to systemd",
         "uplink.mqtt": "sets TCP_USER_TIMEOUT",
+        "capture.sources.tcp_connection": "TCP keepalive",
+        "capture.sources.ftp_drop": "listens, and rings the bell of the thread that serves",
+        "capture.sources.ftp_session": "peeks whether the camera still stands",
+        "capture.sources.mqtt_socket": "connects in a way that can be stopped",
+        "capture.sources.mqtt_client": "types of it",
+        "capture.sources.mqtt_connection": "types of it",
         "uplink.checks": "tells a missing name from a missing network",
     },
     "ssl": {
         "uplink.mqtt": "the uplink's TLS",
         "uplink.checks": "says what is wrong with it",
         "edge.version": "names OpenSSL's version",
+        "capture.tls": "what cameras are shown, and whom the node believes",
+        "capture.asking": "type of a context",
+        "capture.sources.http_push": "type of a context",
+        "capture.sources.mqtt_connection": "tells a failed handshake",
+        "capture.sources.mqtt_socket": "the handshake",
+        "edge.doors": "type of a context",
     },
     "subprocess": {},
     "tempfile": {},
     "pickle": {},
-    "random": {"uplink.mqtt": "jitter of the back-off; keys and epochs come from os.urandom"},
+    "random": {
+        "uplink.mqtt": "jitter of the back-off; keys and epochs come from os.urandom",
+        "capture.sources.http_pull": "jitter",
+        "capture.sources.tcp_stream": "jitter",
+        "capture.sources.mqtt_events": "jitter",
+        "capture.sources.rtsp_grab": "jitter",
+        "capture.sources.serial_port": "jitter",
+    },
     "time": {
         "edge.clock": "the one place that asks what time it is",
         "edge.worker": "monotonic: how long a commit waits for others",
         "edge.commands.fit": "how long a fit took",
         "edge.commands.status": "waits between screens",
     },
-    "paho": {"uplink.mqtt": "the one module that knows a broker", "uplink.checks": "asks the broker once"},
+    "paho": {
+        "uplink.mqtt": "the store's broker",
+        "uplink.checks": "asks the broker once",
+        "capture.sources.mqtt_client": "a camera's broker",
+        "capture.sources.mqtt_connection": "a camera's broker",
+    },
+    "pyftpdlib": {f"capture.sources.ftp_{part}": "cameras that upload" for part in ("data", "drop", "session", "tls")},
+    "OpenSSL": {"capture.sources.ftp_tls": "TLS under pyftpdlib; optional"},
+    "serial": {"capture.sources.serial_port": "serial lines"},
     "PIL": {
         "compress.decode": "the only decoder",
         "compress.codec": "the only encoder",
@@ -74,25 +103,45 @@ EFFECTS: dict[str, dict[str, str]] = {
         "compress.measure": "differences and means over the original",
         "compress.surround": "softens what surrounds the vehicle",
         "compress.locate": "proposes where a plate is",
+        "capture.sources.rtsp_frames": "decodes a camera's stream",
     },
-    "aiohttp": {"capture.sources.http_push": "the HTTP server", "capture.checks": "knocks at our own door"},
-    "threading": {"edge.worker": "the ledger thread"},
+    "aiohttp": {
+        "capture.sources.http_push": "the HTTP server",
+        "capture.checks": "knocks at our own door",
+        "capture.asking": "asks cameras",
+    },
+    "threading": {
+        "edge.worker": "the ledger thread",
+        "compress.turn": "large pictures take turns",
+        "capture.sources.serial_port": "the line's thread",
+        "capture.sources.rtsp_frames": "the stream's thread",
+    },
 }
 
 CALLS: dict[str, dict[str, str]] = {
     "os.environ": {
+        "capture.sources.rtsp_frames": "OpenCV takes FFmpeg's options from nowhere else",
         "edge.notify": "what systemd says",
         "edge.clock": "the boot id that systemd hands in, where /proc is hidden",
     },
-    "os.urandom": {"edge.ledger": "8 bytes of each epoch"},
+    "os.urandom": {"edge.ledger": "8 bytes of each epoch", "edge.doors": "the secret under the nonces"},
     "datetime.now": {"edge.commands.decode": "the arrival of a delivery replayed by hand"},
     "time.sleep": {"edge.commands.status": "waits between screens"},
 }
 
 # Who may make the type that stands for a guarantee.
 MAKERS: dict[str, set[str]] = {
-    "Delivery": {"capture.sources.http_push", "edge.commands.decode"},
-    "RawRead": {"capture.dialects.hikvision", "capture.dialects.generic"},
+    "Delivery": {
+        "capture.sources.http_push",
+        "capture.sources.http_pull",
+        "capture.sources.tcp_connection",
+        "capture.sources.serial_line",
+        "capture.sources.ftp_desk",
+        "capture.sources.mqtt_events",
+        "edge.commands.decode",
+        "edge.commands.quarantine",
+    },
+    "RawRead": {f"capture.dialects.{name}" for name in DIALECTS} | {"capture.dialects.dahua_reads"},
     "Read": {"edge.admit"},
     "Evidence": {"compress.evidence"},
     "FittedImage": {"compress.fit"},
@@ -106,6 +155,7 @@ WRITERS = {
     "edge.keys": "makes keys",
     "edge.statusfile": "numbers and words, in the runtime folder",
     "edge.commands.fit": "the fitted pictures that the user asked for",
+    "capture.quarantine": "texts that nobody understood, sealed",
     "edge.__main__": "the null device, where the reader of a pipe has gone",
 }
 
@@ -239,6 +289,7 @@ def test_names_sizes_and_promises(path: Path) -> None:
 
 BROAD_EXCEPTS = {
     "capture.receive": "the decoding of hostile bytes",
+    "capture.sources.mqtt_connection": "paho decodes a broker's bytes",
     "compress.decode": "the decoding of hostile bytes",
     "edge.check": "the loop that runs independent checks",
     "edge.worker": "carries whatever ends the ledger thread to the loop, which ends the process",

@@ -5,13 +5,46 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from capture.delivery import Delivery
+from capture.dialects.axis import Axis
+from capture.dialects.axxonsoft import AxxonSoft
+from capture.dialects.dahua import Dahua
 from capture.dialects.generic import Generic
+from capture.dialects.genetec import Genetec
 from capture.dialects.hikvision import Hikvision
+from capture.dialects.lilin import Lilin
+from capture.dialects.milesight import Milesight
+from capture.dialects.nedap import Nedap
+from capture.dialects.onvif import Onvif
+from capture.dialects.platerecognizer import PlateRecognizer
+from capture.dialects.rekor import Rekor
+from capture.dialects.survision import Survision
+from capture.dialects.tattile import Tattile
+from capture.dialects.tvt import Tvt
+from capture.dialects.uniview import Uniview
+from capture.dialects.vaxtor import Vaxtor
+from capture.dialects.verkada import Verkada
 from capture.receive import Dialect
 from edge.errors import Misconfigured
 
+# `generic` last: it recognises whatever looks like JSON.
 DIALECTS: Mapping[str, Callable[[], Dialect]] = {
     "hikvision": Hikvision,
+    "dahua": Dahua,
+    "axis": Axis,
+    "tvt": Tvt,
+    "milesight": Milesight,
+    "rekor": Rekor,
+    "platerecognizer": PlateRecognizer,
+    "vaxtor": Vaxtor,
+    "tattile": Tattile,
+    "survision": Survision,
+    "uniview": Uniview,
+    "lilin": Lilin,
+    "nedap": Nedap,
+    "genetec": Genetec,
+    "verkada": Verkada,
+    "onvif": Onvif,
+    "axxonsoft": AxxonSoft,
     "generic": Generic,
 }
 

@@ -1,203 +1,193 @@
-"""A documented JSON (docs/cameras.md), and any other JSON through a mapping in the configuration. Pure.
+"""A documented JSON (docs/cameras.md), and any other JSON, XML or text through a mapping in the configuration. Pure.
 
     {"id", "plate", "confidence", "captured_at", "camera", "lane", "direction", "country",
      "plate_patch", "overview", "kind", "test"}
 
-Either a bare JSON body with pictures in base64, or multipart with one JSON part and pictures as parts. What may not
-happen here: a member that does not fit its documented form being guessed at.
+Either a bare body with pictures in base64, or multipart with one document and pictures as parts. What may not happen
+here: a member that does not fit its documented form being guessed at.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from capture import documents
 from capture.delivery import Answer, Delivery, said
 from capture.dialects import words
 from capture.dialects.countries import alpha_3
+from capture.dialects.generic_mapping import ANY, Form, Plan, plan_of
+from capture.dialects.generic_pictures import pictures
+from capture.dialects.generic_places import ABSENT, JSON_BEGINS, Told, told
 from capture.dialects.times import HEARD_MAX_CHARACTERS, epoch, iso
-from capture.multipart import looks_multipart, parts
-from edge.claim import Direction, Heard, Life, RawImage, RawRead, Role, SignOfLife, Verdict
-from edge.errors import Misconfigured, Refused
+from capture.multipart import looks_multipart
+from edge.claim import Direction, Heard, Life, RawRead, SignOfLife, Verdict
+from edge.errors import Refused
+from edge.pattern import MEMBER
 from edge.vrm import normalise
 
-_MEMBERS = (
-    "id",
-    "plate",
-    "confidence",
-    "captured_at",
-    "camera",
-    "lane",
-    "direction",
-    "country",
-    "plate_patch",
-    "overview",
-    "kind",
-    "test",
-)
-_SETTINGS = {
-    "confidence_scale": "100",
-    "captured_at_unit": "iso",
-    "direction_toward": "toward",
-    "direction_away": "away",
-}
-_UNITS = {"s": 1, "ms": 1000}
-_ABSENT = object()
-_JSON_BEGINS = (b"{", b"\xef\xbb\xbf{")
+_PLATE_MAX_CHARACTERS = 256  # what is longer than a plate is refused when it is admitted; this long, before it is read
+_FIRST_YEAR, _LAST_YEAR = 1970, 2199
 
 
 @dataclass(frozen=True, slots=True)
 class Generic:
-    """The dialect. `mapping`: our member to the dotted path of theirs, and the settings of docs/cameras.md."""
+    """The dialect. `mapping`: our member to the place of theirs, and the settings of docs/cameras.md."""
 
     mapping: Mapping[str, str] = field(default_factory=dict)
     name: str = "generic"
     version: int = 1
+    plan: Plan = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        unknown = sorted(set(self.mapping) - set(_MEMBERS) - set(_SETTINGS))
-        if unknown:
-            raise Misconfigured(
-                f"the mapping of a camera names what does not exist: {', '.join(unknown)}",
-                f"it may name: {', '.join((*_MEMBERS, *_SETTINGS))}",
-            )
-        if self._setting("captured_at_unit") not in ("iso", *_UNITS):
-            raise Misconfigured("captured_at_unit in the mapping of a camera is none", "write iso, s or ms")
-        if not _positive(self._setting("confidence_scale")):
-            raise Misconfigured("confidence_scale in the mapping of a camera is none", 'write "1", "100" or "255"')
+        object.__setattr__(self, "plan", plan_of(self.mapping))
 
     def recognises(self, delivery: Delivery) -> bool:
-        if looks_multipart(delivery.content_type, delivery.body):
-            return b"\n{" in delivery.body[:16_384]
-        return delivery.body[:64].lstrip().startswith(_JSON_BEGINS)
+        """By the form alone: any JSON is taken for the documented one, so others are asked first."""
+        body, form = delivery.body, self.plan.form
+        if form is Form.PICTURE:
+            return not body or words.is_picture(body) or looks_multipart(delivery.content_type, body)
+        if form not in (Form.JSON, Form.XML):
+            return not body.lstrip().startswith((b"{", b"<")) and not words.is_picture(body)
+        begin = JSON_BEGINS if form is Form.JSON else (b"<", b"\xef\xbb\xbf<")
+        if looks_multipart(delivery.content_type, body):
+            return b"\n" + begin[0] in body[:16_384]
+        return body[:64].lstrip().startswith(begin) or bool(self.plan.document)
 
     def understand(self, delivery: Delivery) -> tuple[RawRead | SignOfLife, ...]:
         """The read or sign of life in a delivery. Raises `Refused`."""
-        if not looks_multipart(delivery.content_type, delivery.body):
-            return (self._item(documents.read_json(delivery.body), {}),)
-        told: list[bytes] = []
-        pictures: dict[Role, bytes] = {}
-        for part in parts(delivery.body, delivery.content_type):
-            role = _role(part.name)
-            if role is not None and part.data:
-                pictures.setdefault(role, part.data)
-            elif part.data.lstrip().startswith(_JSON_BEGINS):
-                told.append(part.data)
-        if len(told) != 1:
-            raise Refused("a multipart delivery must have one JSON part", reason="no_document")
-        return (self._item(documents.read_json(told[0]), pictures),)
+        return (_Message(self, told(delivery, self.plan), delivery).item(),)
 
     def answer(self, verdict: Verdict, delivery: Delivery) -> Answer:
         """`{"verdict": ..., "reason": ...}`."""
         body = json.dumps({"verdict": verdict.outcome.value, "reason": verdict.reason}) + "\n"
         return said(verdict, "application/json", body.encode())
 
-    def _item(self, value: Any, pictures: dict[Role, bytes]) -> RawRead | SignOfLife:
-        if not isinstance(value, dict):
-            raise Refused("a delivery is not a JSON object", reason="not_an_object")
-        kind = self._text(value, "kind") or "read"
-        camera = words.short(self._text(value, "camera"), 64)
-        if kind != "read":
-            life = Life.HEARTBEAT if kind.lower() == "heartbeat" else Life.OTHER_EVENT
-            return SignOfLife(life, words.word(kind), camera)
-        heard = self._plate(value)
-        confidence = words.percent(self._text(value, "confidence") or "", float(self._setting("confidence_scale")))
-        when = self._text(value, "captured_at")
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """One message and the plan it is read by."""
+
+    dialect: Generic
+    told: Told = field(repr=False)
+    delivery: Delivery = field(repr=False)
+
+    def item(self) -> RawRead | SignOfLife:
+        plan = self.dialect.plan
+        camera = words.short(self._text("camera"), 64)
+        kind = (self._text("kind") or "read").strip()
+        if self._beats(kind):
+            return SignOfLife(Life.HEARTBEAT, words.word(kind) if "heartbeat" in kind.lower() else "heartbeat", camera)
+        if kind.casefold() not in plan.kind_read:
+            return SignOfLife(Life.OTHER_EVENT, words.word(kind), camera)
+        heard = self._plate()
+        sure = self._text("confidence")
+        confidence = words.percent(sure or "", float(plan.confidence_scale))
+        when = self._when()
+        country = self._text("country")
+        way = words.short(self._text("direction"))
+        box, box_heard, images = pictures(self.told, plan, self.delivery)
         return RawRead(
-            dialect=self.name,
-            dialect_version=self.version,
+            dialect=self.dialect.name,
+            dialect_version=self.dialect.version,
             camera_identity=camera,
-            vendor_id=words.vendor_id([self._text(value, "id")], heard),
+            vendor_id=words.vendor_id([self._text("id")], heard),
             plate_heard=heard,
             confidence=None if confidence == 0 and normalise(heard) is None else confidence,
-            country=alpha_3(self._text(value, "country")),
-            heard=Heard(country=words.short(self._text(value, "country"))),
-            direction=self._direction(value),
-            lane=words.short(self._text(value, "lane")),
+            country=alpha_3(country or plan.fixed.get("country")),
+            heard=Heard(
+                confidence=self._scaled(sure),
+                direction=way,
+                country=words.short(country),
+                plate_box=box_heard if box is not None else None,
+            ),
+            direction=self._direction(way),
+            lane=words.short(self._text("lane") or plan.fixed.get("lane")),
             time=self._moment(when),
             time_heard=words.short(when, HEARD_MAX_CHARACTERS),
-            images=self._images(value, pictures),
-            test=self._get(value, "test") is True,
+            images=images,
+            passage=words.vendor_id([self._text("passage")], heard),
+            test=self._get("test") is True,
         )
 
-    def _setting(self, name: str) -> str:
-        return self.mapping.get(name, _SETTINGS[name])
+    def _beats(self, kind: str) -> bool:
+        plan = self.dialect.plan
+        if "heartbeat" not in plan.places:
+            return kind.casefold() in plan.heartbeat_words
+        found = self._text("heartbeat")
+        return found is not None and (ANY in plan.heartbeat_words or found.strip().casefold() in plan.heartbeat_words)
 
-    def _get(self, value: Any, member: str) -> Any:
-        """What stands at the member's path; `_ABSENT` where there is no such path."""
-        for step in self.mapping.get(member, member).split("."):
-            if isinstance(value, dict) and step in value:
-                value = value[step]
-            elif isinstance(value, list) and step.isascii() and step.isdigit() and int(step) < len(value):
-                value = value[int(step)]
-            else:
-                return _ABSENT
-        return value
+    def _get(self, member: str) -> Any:
+        places = self.dialect.plan.places.get(member, ())
+        return self.told.at(places[0]) if places else ABSENT
 
-    def _text(self, value: Any, member: str) -> str | None:
-        found = self._get(value, member)
-        if found is None or found is _ABSENT:
+    def _text(self, member: str) -> str | None:
+        found = self._get(member)
+        if found is None or found is ABSENT:
             return None
-        if isinstance(found, str):
-            return found
         if isinstance(found, (int, float)) and not isinstance(found, bool):
-            return str(found)
-        raise Refused(f"the member {member} is neither a text nor a number", reason="bad_member")
+            found = str(found)
+        if not isinstance(found, str):
+            raise Refused(f"the member {member} is neither a text nor a number", reason="bad_member")
+        pattern = self.dialect.plan.patterns.get(member)
+        if pattern is None or self._unread(member, found):
+            return found
+        matched = pattern.search(found) if len(found) <= MEMBER.characters else None
+        return None if matched is None else matched[1 if pattern.groups else 0]
 
-    def _plate(self, value: Any) -> str:
+    def _unread(self, member: str, text: str) -> bool:
+        if member != "plate" or len(text) > _PLATE_MAX_CHARACTERS:
+            return False
+        return text.strip().casefold() in self.dialect.plan.unread or normalise(text) is None
+
+    def _plate(self) -> str:
         # Said to be none (null) and not said at all are two things: the second is another message, or a wrong mapping.
-        if self._get(value, "plate") is _ABSENT:
+        found = self._get("plate")
+        if found is ABSENT:
             raise Refused("a delivery has no member for the plate", reason="no_plate")
-        return self._text(value, "plate") or ""
+        heard = self._text("plate")
+        if heard is None and found is not None:
+            raise Refused("the plate is not in the form of patterns.plate", reason="no_plate")
+        heard = heard or ""
+        if len(heard) > _PLATE_MAX_CHARACTERS:
+            raise Refused("a plate text is too long to be one", reason="vrm_too_long")
+        return "" if heard.strip().casefold() in self.dialect.plan.unread else heard
 
-    def _direction(self, value: Any) -> Direction | None:
-        said = (self._text(value, "direction") or "").strip().lower()
-        if said == self._setting("direction_toward").lower():
-            return Direction.TOWARD
-        return Direction.AWAY if said == self._setting("direction_away").lower() else None
+    def _scaled(self, confidence: str | None) -> str | None:
+        scale = self.dialect.plan.confidence_scale
+        text = words.short(confidence)
+        return None if text is None or scale == "100" else f"{text}/{scale}"
+
+    def _direction(self, way: str | None) -> Direction | None:
+        fixed = self.dialect.plan.fixed.get("direction")
+        if way is None and fixed is not None:
+            return Direction(fixed)
+        return self.dialect.plan.directions.get((way or "").strip().casefold())
+
+    def _when(self) -> str | None:
+        day, time = self._text("captured_on"), self._text("captured_at")
+        return f"{day.strip()} {time.strip()}" if day and time else time
 
     def _moment(self, text: str | None) -> datetime | None:
-        unit = self._setting("captured_at_unit")
-        if text is None or unit == "iso":
-            return None if text is None else iso(text)
-        try:
-            return epoch(float(text), _UNITS[unit])
-        except ValueError:
+        plan = self.dialect.plan
+        if text is None or len(text) > HEARD_MAX_CHARACTERS:
             return None
-
-    def _images(self, value: Any, pictures: dict[Role, bytes]) -> tuple[RawImage, ...]:
-        found = []
-        for role in Role:
-            data = pictures.get(role) or _picture(self._text(value, role.value))
-            if data:
-                found.append(RawImage(role, data))
-        return tuple(found)
-
-
-def _role(part_name: str) -> Role | None:
-    stem = part_name.rpartition(".")[0] or part_name
-    return next((role for role in Role if role.value == stem), None)
+        if plan.units is not None:
+            try:
+                return epoch(float(text), plan.units)
+            except ValueError:
+                return None
+        moment = next(filter(None, (_by_format(text.strip(), each) for each in plan.formats)), None)
+        if not plan.formats:
+            moment = iso(text)
+        return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None and plan.utc else moment
 
 
-def _picture(text: str | None) -> bytes:
-    if not text:
-        return b""
-    if text.startswith("data:"):
-        text = text.partition(",")[2]
+def _by_format(text: str, form: str) -> datetime | None:
     try:
-        return base64.b64decode("".join(text.split()), validate=True)
-    except (binascii.Error, ValueError):
-        raise Refused("a picture is not in base64", reason="bad_base64") from None
-
-
-def _positive(text: str) -> bool:
-    try:
-        return 0 < float(text) <= 1_000_000
-    except ValueError:
-        return False
+        moment = datetime.strptime(text, form)
+    except (ValueError, OverflowError):
+        return None
+    return moment if _FIRST_YEAR < moment.year < _LAST_YEAR else None

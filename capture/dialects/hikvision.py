@@ -1,14 +1,20 @@
-"""Hikvision ISAPI: the push to an alarm host, its query-string form, and the answer to a poll for plates. Pure.
+"""Hikvision ISAPI: the push to an alarm host, its query-string form, the event stream, and the answer to a poll. Pure.
 
-Sources: camera-formats, section 1. Written for tags that change their namespace between firmwares, parts that change
-their header, and pictures that change their name. What may not happen here: the picture of one read at another.
+In XML, or in JSON with the same names (`hikvision_documents`). Sources: camera-formats, section 1. Written for tags
+that change their namespace between firmwares, parts that change their header, and pictures that change their name. What
+may not happen here: the picture of one read at another.
 
 No plate box is told unless it is certain: many models give `plateRect` on a grid of 1000 x 1000, others in pixels, and
-both fit into the picture. Only a value above 1000 inside the declared resolution proves pixels.
+both fit into the picture. Only a value above 1000 inside the declared resolution proves pixels. What was said stays
+beside the read as heard.
+
+A channel above 1 is a recorder's: the address and the MAC are then the recorder's too, and the camera is called
+`<mac>/<channel>`. Its first channel cannot be told from a camera of one channel, and is called by the MAC alone.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,20 +24,19 @@ from xml.etree.ElementTree import Element
 
 from capture import documents
 from capture.delivery import Answer, Delivery, said
-from capture.dialects import words
+from capture.dialects import hikvision_documents, words
 from capture.dialects.countries import alpha_3
 from capture.dialects.hikvision_pictures import Listed, Sent, best_first, listed, matched
 from capture.dialects.times import HEARD_MAX_CHARACTERS, compact, iso
-from capture.multipart import looks_multipart, parts
+from capture.multipart import Part, looks_multipart, parts
 from edge.claim import Direction, Heard, Life, Outcome, RawRead, SignOfLife, Verdict
 from edge.errors import Refused
 from edge.vrm import normalise
 
-_ROOT = re.compile(rb"<((?:[A-Za-z_][\w.-]{0,30}:)?(?:EventNotificationAlert|Plates))[\s/>]")
-_BEFORE_ROOT_MAX_BYTES = 1024
 _QUERY_KEYS = ("eventType=", "licensePlate=")
 _DIRECTIONS = {"forward": Direction.TOWARD, "reverse": Direction.AWAY}
 _ASCII = "".join(map(chr, range(0x20, 0x7F)))
+_CHANNEL = re.compile(r"[0-9]{1,4}")
 _NO_ADDRESS = frozenset({"", "000000000000"})
 
 
@@ -43,9 +48,10 @@ class Hikvision:
     version: int = 1
 
     def recognises(self, delivery: Delivery) -> bool:
-        if b"EventNotificationAlert" in delivery.body or b"Plates" in delivery.body[:_BEFORE_ROOT_MAX_BYTES]:
-            return _ROOT.search(delivery.body) is not None
-        return any(key in delivery.query for key in _QUERY_KEYS)
+        if hikvision_documents.holds_one(delivery.body):
+            return True
+        # The headers of a push that was written to a log without its body are Hikvision's, and no delivery.
+        return any(key in delivery.query for key in _QUERY_KEYS) or b'name="anpr.xml"' in delivery.body[:4096]
 
     def understand(self, delivery: Delivery) -> tuple[RawRead | SignOfLife, ...]:
         """The reads and signs of life in a delivery. Raises `Refused`."""
@@ -57,20 +63,24 @@ class Hikvision:
                 # An event stream may be cut where its next part begins. A push may not.
                 if refused.reason != "truncated" or delivery.content_type.lower().startswith("multipart/form-data"):
                     raise
-        if _ROOT.search(body, 0, _BEFORE_ROOT_MAX_BYTES) is not None:
-            return self._document(body, [], alone=True)
+        if _is_document(body):
+            return self._document(body, delivery.content_type, [], alone=True)
         if (not body or words.is_picture(body)) and any(key in delivery.query for key in _QUERY_KEYS):
             return (self._query(delivery.query, [Sent("", "", body)] if body else []),)
         raise Refused("a delivery is not in a form Hikvision cameras use", reason="not_hikvision")
 
     def answer(self, verdict: Verdict, delivery: Delivery) -> Answer:
-        """`ResponseStatus` as cameras expect it. Status codes: ISAPI 1 OK, 2 device busy, 4 invalid operation."""
+        """`ResponseStatus` as cameras expect it, in JSON to one that speaks JSON. Status codes: ISAPI 1 OK,
+        2 device busy, 4 invalid operation."""
         if verdict.outcome is Outcome.LATER:
             code, text, sub = 2, "Device Busy", "deviceBusy"
         elif verdict.outcome is Outcome.REFUSED:
             code, text, sub = 4, "Invalid Operation", "invalidOperation"
         else:
             code, text, sub = 1, "OK", "ok"
+        if _in_json(delivery):
+            told = {"statusCode": code, "statusString": text, "subStatusCode": sub}
+            return said(verdict, "application/json", json.dumps(told).encode())
         body = (
             '<?xml version="1.0" encoding="UTF-8"?>\n'
             '<ResponseStatus version="2.0" xmlns="http://www.isapi.org/ver20/XMLSchema">\n'
@@ -81,32 +91,34 @@ class Hikvision:
 
     def _parts(self, delivery: Delivery) -> tuple[RawRead | SignOfLife, ...]:
         """Each document with the pictures that follow it; pictures in front belong to the first."""
-        told: list[bytes] = []
+        told: list[Part] = []
         pictures: list[list[Sent]] = [[]]
         for part in parts(delivery.body, delivery.content_type):
             if words.is_picture(part.data):
                 pictures[-1].append(Sent(part.name, part.filename, part.data))
-            elif _ROOT.search(part.data, 0, _BEFORE_ROOT_MAX_BYTES) is not None:
+            elif _is_document(part.data):
                 if told:
                     pictures.append([])
-                told.append(part.data)
+                told.append(part)
         if told:
             return tuple(
                 item
-                for body, its in zip(told, pictures, strict=True)
-                for item in self._document(body, its, alone=False)
+                for part, its in zip(told, pictures, strict=True)
+                for item in self._document(part.data, part.content_type, its, alone=False)
             )
         if any(key in delivery.query for key in _QUERY_KEYS):
             return (self._query(delivery.query, pictures[0]),)
         raise Refused("a delivery has no part that says what it is", reason="no_document")
 
-    def _document(self, body: bytes, pictures: Sequence[Sent], *, alone: bool) -> tuple[RawRead | SignOfLife, ...]:
-        document, rest = _cut(body)
-        root = documents.read_xml(document)
-        if documents.local_name(root.tag) == "Plates":
-            return tuple(self._polled(plate) for plate in documents.children(root, "Plate"))
-        item = self._event(root, pictures)
-        a_read = isinstance(item, RawRead) or _ROOT.search(rest) is not None
+    def _document(
+        self, body: bytes, content_type: str, pictures: Sequence[Sent], *, alone: bool
+    ) -> tuple[RawRead | SignOfLife, ...]:
+        document = hikvision_documents.read(body, content_type)
+        if documents.local_name(document.root.tag) == "Plates":
+            return tuple(self._polled(plate) for plate in documents.children(document.root, "Plate"))
+        item = self._event(document.root, pictures)
+        rest = document.rest
+        a_read = isinstance(item, RawRead) or hikvision_documents.another(rest)
         if rest and (not alone or not rest.startswith(b"--") or a_read):
             # A stream may be cut off behind a sign of life, and nothing is lost. A read may have lost its pictures.
             raise Refused("a document is followed by something else", reason="truncated")
@@ -159,7 +171,12 @@ class Hikvision:
             plate_heard=heard,
             confidence=None if confidence == 0 and normalise(heard) is None else confidence,
             country=alpha_3(said.get("country")),
-            heard=Heard(country=words.short(said.get("country"))),
+            heard=Heard(
+                confidence=_fraction(said.get("confidenceLevel")),
+                direction=words.short(said.get("direction")),
+                country=words.short(said.get("country")),
+                plate_box=next((s.box_heard for s in shown if s.box_heard is not None), None),
+            ),
             direction=_DIRECTIONS.get(said.get("direction", "").lower()),
             lane=words.short(said.get("line") or said.get("laneNo") or said.get("lane")),
             time=_moment(when, shown),
@@ -168,14 +185,19 @@ class Hikvision:
         )
 
 
-def _cut(body: bytes) -> tuple[bytes, bytes]:
-    """The document alone, and what stands behind it (stripped)."""
-    root = _ROOT.search(body)
-    if root is None:
-        raise Refused("a delivery is not in a form Hikvision cameras use", reason="not_hikvision")
-    closed = re.compile(rb"</" + re.escape(root[1]) + rb"\s*>").search(body, root.end())
-    end = len(body) if closed is None else closed.end()
-    return body[body.find(b"<") : end], body[end:].strip(b" \t\r\n\0")
+def _fraction(confidence: str | None) -> str | None:
+    """A confidence that was more exact than whole per cent, with its scale."""
+    text = words.short(confidence)
+    return f"{text}/100" if text is not None and "." in text and words.percent(text) is not None else None
+
+
+def _in_json(delivery: Delivery) -> bool:
+    head = delivery.body[:2048]
+    return hikvision_documents.is_json(delivery.body) or (head.startswith(b"--") and b"application/json" in head)
+
+
+def _is_document(body: bytes) -> bool:
+    return hikvision_documents.is_xml(body) or hikvision_documents.is_json(body)
 
 
 def _query_members(query: str) -> dict[str, str]:
@@ -199,10 +221,13 @@ def _query_members(query: str) -> dict[str, str]:
 
 
 def _identity(said: dict[str, str]) -> str | None:
+    channel = said.get("dynChannelID") or said.get("channelID", "")
+    behind = f"/{int(channel)}" if _CHANNEL.fullmatch(channel) and int(channel) > 1 else ""
     for key in ("macAddress", "deviceID"):
         text = said.get(key, "")
         if text.replace(":", "").replace("-", "") not in _NO_ADDRESS:
-            return words.short(text, 64)
+            identity = words.short(text, 64 - len(behind))
+            return None if identity is None else identity + behind
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element
@@ -17,6 +18,7 @@ _ROLES = {
 }
 _ORDER = tuple(_ROLES)  # of two pictures for one role, the kind named first here is taken
 _GRID = 1000
+_SIDE = re.compile(r"[0-9]{1,6}(?:\.[0-9]{1,6})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +32,14 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A picture as the document lists it. `kind` as the vendor writes it; `id` its pId, or None."""
+    """A picture as the document lists it. `kind` as the vendor writes it; `id` its pId, or None. `box_heard`: the
+    plate's rectangle in it as told, where its unit is not certain."""
 
     kind: str
     id: str | None = field(repr=False)
     abs_time: str
     plate_box: Box | None
+    box_heard: str | None = None
 
 
 def listed(root: Element) -> tuple[Listed, ...]:
@@ -47,9 +51,11 @@ def listed(root: Element) -> tuple[Listed, ...]:
             continue
         said = texts(info)
         rectangles = children(info, "plateRect")
-        box = _box(texts(rectangles[0]), size) if rectangles else None
+        rectangle = texts(rectangles[0]) if rectangles else {}
+        box = _box(rectangle, size)
+        heard = _box_heard(rectangle) if box is None else None
         kind = said.get("type") or _stem(said.get("fileName", ""))
-        found.append(Listed(kind, said.get("pId") or None, said.get("absTime", ""), box))
+        found.append(Listed(kind, said.get("pId") or None, said.get("absTime", ""), box, heard))
     return tuple(found)
 
 
@@ -109,6 +115,13 @@ def _box(said: dict[str, str], size: tuple[int, int] | None) -> Box | None:
         return None
     inside = left + width <= size[0] and top + height <= size[1]
     return Box(left, top, width, height) if inside and max(left, top, width, height) > _GRID else None
+
+
+def _box_heard(said: dict[str, str]) -> str | None:
+    sides = [said.get(key, "") for key in ("X", "Y", "width", "height")]
+    if any(_SIDE.fullmatch(side) is None for side in sides) or not any(float(side) for side in sides):
+        return None  # all zero: no plate
+    return ",".join(sides) + "/unknown"
 
 
 def _number(text: str | None) -> int | None:

@@ -14,12 +14,16 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from capture.delivery import Delivery
 from capture.dialects import DIALECTS, dialect_named, which
+from capture.receive import Dialect
 from compress.inspect import inspect
+from edge.assembly import dialect_of
 from edge.claim import Arrival, ClockState, Life, RawImage, RawRead, Received, SignOfLife, Stage
-from edge.commands.output import json_argument, say, say_json
-from edge.errors import Refused
+from edge.commands.output import config_argument, json_argument, say, say_json
+from edge.errors import Misconfigured, Refused
 from edge.read import TimeSource
 from edge.vrm import normalise
+from firmware_config.load import load
+from firmware_config.model import Camera
 
 HELP = "what the node makes of a captured delivery"
 
@@ -29,6 +33,8 @@ log = logging.getLogger(__name__)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     parser.add_argument("--dialect", choices=sorted(DIALECTS), help="without it, the first that recognises the bytes")
+    parser.add_argument("--camera", metavar="ID", help="as this camera is configured, its mapping included")
+    config_argument(parser)
     parser.add_argument("--content-type", default="", metavar="T", help="as the camera declared it")
     parser.add_argument("--query", default="", metavar="Q", help="the query string it was sent with")
     parser.add_argument("--name", metavar="N", help="the file's name or the topic it came under; its own without it")
@@ -76,16 +82,33 @@ def _decode(file: Path, args: argparse.Namespace) -> list[dict[str, Any]]:
         return [{"kind": "refused", "reason": "unreadable", "sentence": f"cannot be read: {problem.strerror}"}]
     name = file.name if args.name is None else args.name
     delivery = Delivery(_arrival(args.received_at), args.content_type, args.query, body, name)
-    names = [args.dialect] if args.dialect else which(delivery)
+    names = _names(args) or which(delivery)
     if not names:
         return [{"kind": "refused", "reason": "unrecognised", "sentence": "no dialect recognises these bytes"}]
     try:
-        things = dialect_named(names[0]).understand(delivery)
+        things = _dialect(names[0], args).understand(delivery)
     except Refused as refusal:
         return [
             {"kind": "refused", "reason": refusal.reason, "sentence": refusal.sentence, "dialect": names[0]},
         ]
     return [{"dialect": names[0], **_heard(thing, args)} for thing in things]
+
+
+def _names(args: argparse.Namespace) -> list[str]:
+    if args.camera is not None:
+        return [_camera(args).dialect]
+    return [args.dialect] if args.dialect else []
+
+
+def _dialect(name: str, args: argparse.Namespace) -> Dialect:
+    return dialect_named(name) if args.camera is None else dialect_of(_camera(args))
+
+
+def _camera(args: argparse.Namespace) -> Camera:
+    cameras = {camera.id: camera for camera in load(args.config, need_files=False).settings.cameras}
+    if args.camera not in cameras:
+        raise Misconfigured(f"no camera is configured as {args.camera}", f"there are: {', '.join(cameras) or 'none'}")
+    return cameras[args.camera]
 
 
 def _arrival(received_at: datetime | None) -> Arrival:

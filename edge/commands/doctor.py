@@ -112,7 +112,7 @@ def _way_in(loaded: Loaded) -> list[Check]:
     host, _ = host_port(settings.capture.http_push.listen)
     sign, seal_to = resolve(settings.keys.sign), resolve(settings.keys.seal_to)
     return [
-        Check("door", lambda: capture.checks.door(host, gather(loaded)["listening_port"]), ("service",)),
+        Check("door", lambda: capture.checks.door(host, gather(loaded)["ports"]["http_push"]), ("service",)),
         Check("cameras", lambda: capture.checks.deliveries(gather(loaded)), ("service", "door")),
         Check("camera-clock", lambda: capture.checks.clocks(gather(loaded), SKEW_POOR_MS), ("service",)),
         Check("refusals", lambda: capture.checks.refusals(gather(loaded)), ("service",)),

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import logging
 import signal
+from collections.abc import Mapping
 
 from edge.assembly import node
 from edge.commands.output import config_argument
@@ -31,9 +32,16 @@ async def _serve(loaded: Loaded) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with node(loaded, Notifier.from_environment()) as running:
-        assert running.listening is not None
+        assert running.doors is not None
         log.info(
-            "ready: session %d, %d cameras, port %d", running.session, len(running.cameras), running.listening.port
+            "ready: session %d, %d cameras, %s", running.session, len(running.cameras), _ports(running.doors.ports)
         )
         await stop.wait()
         log.info("stopping")
+
+
+def _ports(ports: Mapping[str, int]) -> str:
+    """`port 8080, ftp_drop 21`: where cameras are listened to."""
+    return ", ".join(
+        [f"port {ports['http_push']}", *(f"{way} {at}" for way, at in ports.items() if way != "http_push")]
+    )

@@ -54,7 +54,9 @@ def test_forms_of_xml(body: bytes) -> None:
         (b"<!DOCTYPE a [<!ENTITY e SYSTEM 'file:///etc/hostname'>]><a>&e;</a>", "xml_forbidden"),
         (b"<a>" * 33 + b"</a>" * 33, "too_deep"),
         (b"<a>" * 60_000, "too_deep"),
-        (b"<a>" + b"x" * 300_000 + b"</a>", "too_large"),
+        (b"<a>" + b"x" * 12_600_000 + b"</a>", "too_large"),
+        (b"<a " + b'b="" ' * 50_001 + b"/>", "too_large"),
+        (b"<a>" + b"<b/>" * 20_001 + b"</a>", "too_deep"),
     ],
 )
 def test_xml_refused(body: bytes, reason: str) -> None:

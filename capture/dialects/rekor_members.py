@@ -1,0 +1,69 @@
+"""Members of a JSON value by their path, as texts and numbers; absent is None. Pure.
+
+What may not happen here: an exception for any value that JSON can hold, other than `Refused`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from edge.errors import Refused
+from edge.vrm import HEARD_MAX_CHARACTERS
+
+ABSENT = object()
+
+
+def at(value: Any, *steps: str | int) -> Any:
+    """What stands at the path, `ABSENT` where there is no such path."""
+    for step in steps:
+        if isinstance(step, str):
+            if not isinstance(value, dict) or step not in value:
+                return ABSENT
+            value = value[step]
+        else:
+            if not isinstance(value, list) or not 0 <= step < len(value):
+                return ABSENT
+            value = value[step]
+    return value
+
+
+def text(value: Any, *steps: str | int) -> str | None:
+    """A text, or a number as its text; None for anything else."""
+    found = at(value, *steps)
+    if isinstance(found, str):
+        return found
+    return str(found) if isinstance(found, (int, float)) and not isinstance(found, bool) else None
+
+
+def number(value: Any, *steps: str | int) -> float | None:
+    """A finite number, or a text that says one; None for anything else."""
+    found = text(value, *steps)
+    if found is None or not found.isascii():
+        return None
+    try:
+        told = float(found)
+    except ValueError:
+        return None
+    return told if math.isfinite(told) else None
+
+
+def plate(value: Any, *steps: str | int) -> str:
+    """The plate at the path as heard, empty where it is said to be none (null).
+
+    Raises `Refused`: `no_plate` where there is no such member, `bad_member` where it is no text, `vrm_too_long`.
+    """
+    found = at(value, *steps)
+    if found is ABSENT:
+        raise Refused("a read has no member for the plate", reason="no_plate")
+    told = text(found)
+    if told is None and found is not None:
+        raise Refused("the member for the plate is no text", reason="bad_member")
+    return short_enough(told or "")
+
+
+def short_enough(heard: str) -> str:
+    """The plate as heard. Raises `Refused` (`vrm_too_long`) here already: to normalise megabytes takes seconds."""
+    if len(heard) > HEARD_MAX_CHARACTERS:
+        raise Refused("the text for the plate is too long to be one", reason="vrm_too_long")
+    return heard
