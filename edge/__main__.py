@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from typing import NoReturn, Protocol
 
-from edge.commands import config, decode, doctor, fit, keys, run, status, verify
+from edge.commands import config, decode, doctor, fit, keys, quarantine, run, status, verify
 from edge.errors import EdgeError
 from edge.version import VERSION
 
@@ -34,6 +34,7 @@ VERBS: dict[str, Verb] = {
     "config": config,
     "keys": keys,
     "decode": decode,
+    "quarantine": quarantine,
     "fit": fit,
     "verify": verify,
 }
