@@ -1,9 +1,10 @@
-"""Axis License Plate Verifier, FF Group and CAMMRA: pushed JSON, VAPIX events, heartbeats, files on FTP. Pure.
+"""Axis License Plate Verifier, FF Group and CAMMRA: pushed JSON, VAPIX events, heartbeats, FTP, polls. Pure.
 
-Sources: camera-formats, section 3a; the vendor's page on the License Plate Verifier API. The application speaks of one
-vehicle several times (`new`, `update`, `lost`) under one carID, which begins at 1 again when the application starts:
-the hour of the capture stands beside it in a passage. What may not happen here: the factory's `geotag` taken
-for a place; the plate in a stored picture's name (which may be an older reading) taken for the plate.
+Sources: camera-formats, section 3a; the vendors' pages on the License Plate Verifier API and on event responses. The
+application speaks of one vehicle several times (`new`, `update`, `lost`) under one carID, which begins at 1 again when
+the application starts: the hour of the capture stands beside it in a passage. A poll lists a vehicle once, when it has
+gone: carID and time are its identity. What may not happen here: the factory's `geotag` taken for a place; the plate in
+a stored picture's name (which may be an older reading) taken for the plate.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from typing import Any
 
 from capture import documents
 from capture.delivery import Answer, Delivery
-from capture.dialects import axis_files, axis_said, words
+from capture.dialects import axis_files, axis_polled, axis_said, words
 from capture.dialects.axis_pictures import Sent, in_array, sorted_out
 from capture.dialects.axis_said import PLATES, STAGES, Said
 from capture.dialects.countries import alpha_3
 from capture.dialects.onvif_notices import notices
-from capture.dialects.onvif_values import confidence_heard, percent, picture, plain_answer, text_of
+from capture.dialects.pictures import decoded
+from capture.dialects.values import confidence_heard, percent, plain_answer, short_enough, text_of
 from capture.multipart import looks_multipart, parts
 from edge.claim import Direction, Heard, Life, RawImage, RawRead, Role, SignOfLife, Verdict
 from edge.errors import Refused
@@ -47,6 +49,8 @@ class Axis:
         body = delivery.body
         if _PUSHED.search(body) or _TOPIC.search(body) or _beats(body) or _WHO.match(body):
             return True
+        if axis_polled.holds_one(body):
+            return True
         return axis_files.named(delivery.name) is not None and (not body or words.is_picture(body))
 
     def understand(self, delivery: Delivery) -> tuple[RawRead | SignOfLife, ...]:
@@ -55,10 +59,12 @@ class Axis:
         if delivery.replayed:
             return (SignOfLife(Life.OTHER_EVENT, "retained", None),)
         if looks_multipart(delivery.content_type, body):
-            return (self._parts(delivery),)
-        begins = body[:64].lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+            return self._parts(delivery)
+        begins = _begins(body)
         if begins == b"<" and _TOPIC.search(body) is not None:
             return tuple(self._vapix(topic, told) for topic, told in notices(body))
+        if begins == b"<" and axis_polled.holds_one(body):
+            return self._listed(body, [])
         if begins == b"{" and not _beats(body):
             return (self._json(body, []),)
         if _beats(body):
@@ -73,19 +79,26 @@ class Axis:
         """The status counts; its event buffer keeps what is not answered 200. Nothing is written on a socket."""
         return plain_answer(verdict, delivery)
 
-    def _parts(self, delivery: Delivery) -> RawRead | SignOfLife:
-        told: list[bytes] = []
-        pictures: list[Sent] = []
-        for part in parts(delivery.body, delivery.content_type):
-            if words.is_picture(part.data):
-                pictures.append(Sent(part.filename or part.name, "", part.data))
-            elif part.data[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
-                told.append(part.data)
+    def _parts(self, delivery: Delivery) -> tuple[RawRead | SignOfLife, ...]:
+        found = parts(delivery.body, delivery.content_type)
+        pictures = [part for part in found if words.is_picture(part.data)]
+        told = [part.data for part in found if _begins(part.data) == b"{"]
+        lists = [part.data for part in found if _begins(part.data) == b"<" and axis_polled.holds_one(part.data)]
+        if not told and len(lists) == 1:
+            return self._listed(lists[0], [axis_polled.sent(part) for part in pictures])
         if not told and pictures and axis_files.named(delivery.name) is not None:
-            return self._file(delivery.name, [sent.data for sent in pictures])
+            return (self._file(delivery.name, [part.data for part in pictures]),)
         if len(told) != 1:
-            raise Refused("a multipart delivery must have one JSON part", reason="no_document")
-        return self._json(told[0], pictures)
+            raise Refused("a multipart delivery must have one JSON part, or one XML part", reason="no_document")
+        return (self._json(told[0], [Sent(part.filename or part.name, "", part.data) for part in pictures]),)
+
+    def _listed(self, body: bytes, pictures: list[Sent]) -> tuple[RawRead | SignOfLife, ...]:
+        """The events of a search. Of several, nothing says whose a picture is."""
+        found = axis_polled.events(body)
+        if not found:
+            return (SignOfLife(Life.OTHER_EVENT, "events", None),)
+        sent = pictures if len(found) == 1 else []
+        return tuple(self._read(one.said, sorted_out(sent, one.places(sent)), one.box_heard) for one in found)
 
     def _json(self, body: bytes, pictures: Sequence[Sent]) -> RawRead | SignOfLife:
         value = documents.read_json(body)
@@ -118,7 +131,7 @@ class Axis:
         # `active` alone says that some plate is on some list or in some zone. RealTime repeats AllPlates by the frame.
         if operation != "Changed" or "carstate" not in flat or event.lower().endswith("realtime"):
             return SignOfLife(Life.OTHER_EVENT, words.word(event), identity)
-        patch = picture(flat.get("lpimage"))
+        patch = decoded(flat.get("lpimage"))
         images = (RawImage(Role.PLATE_PATCH, patch),) if patch else ()
         return self._read(axis_said.event(flat, str(told.get("UtcTime", ""))), images)
 
@@ -146,29 +159,35 @@ class Axis:
             heard=Heard(direction=words.short(file.direction), country=words.short(file.country)),
         )
 
-    def _read(self, said: Said, images: tuple[RawImage, ...]) -> RawRead:
+    def _read(self, said: Said, images: tuple[RawImage, ...], box_heard: str | None = None) -> RawRead:
+        heard = short_enough(said.heard)
         confidence = percent(said.confidence, 1.0)
         return RawRead(
             dialect=self.name,
             dialect_version=self.version,
             camera_identity=said.identity,
-            vendor_id=words.vendor_id([said.message], said.heard),
-            plate_heard=said.heard,
-            confidence=None if confidence == 0 and normalise(said.heard) is None else confidence,
+            vendor_id=words.vendor_id([said.message], heard),
+            plate_heard=heard,
+            confidence=None if confidence == 0 and normalise(heard) is None else confidence,
             country=alpha_3(said.country),
             direction=_DIRECTIONS.get((said.direction or "").lower()),
             lane=words.short(said.lane),
             time=said.time,
             time_heard=said.time_heard,
             images=images,
-            passage=words.vendor_id([said.passage], said.heard),
+            passage=words.vendor_id([said.passage], heard),
             stage=STAGES.get(said.state),
             heard=Heard(
                 confidence=confidence_heard(said.confidence, 1),
                 direction=words.short(said.direction),
                 country=words.short(said.country),
+                plate_box=box_heard,
             ),
         )
+
+
+def _begins(body: bytes) -> bytes:
+    return body[:64].lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
 
 
 def _beats(body: bytes) -> bool:

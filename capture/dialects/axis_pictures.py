@@ -7,12 +7,12 @@ It says so in four places, none of them always there: the picture's own ImageTyp
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from capture.dialects.onvif_values import picture, text_of
+from capture.dialects.pictures import decoded, like_a_plate
+from capture.dialects.values import text_of
 from edge.claim import Box, RawImage, Role
 
 _PICTURES_MAX = 8
@@ -20,11 +20,6 @@ _IN_NAME = re.compile(r"(?:^|[\d_-])(lp|plate|roi|vehicle|car|frame|full)(?=[_.-
 _PATCH_KINDS = frozenset({"lp", "plate", "licenseplate", "license plate"})
 _CROPS = frozenset({"roi", "vehicle", "car"})
 _FRAMES = frozenset({"frame", "full", "fullframe", "full frame"})
-_SEGMENTS_MAX = 64
-_SOF = frozenset({0xC0, 0xC1, 0xC2})
-_PATCH_MAX_HEIGHT_PX = 160
-_PATCH_MIN_ASPECT = 1.9
-"""Plates of two lines are less wide; a picture that neither name nor type explains is then an overview."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +37,7 @@ def in_array(value: Mapping[str, Any]) -> list[Sent]:
     entries = listed if isinstance(listed, list) else [listed] if isinstance(listed, dict) else []
     found = []
     for entry in entries[:_PICTURES_MAX]:
-        data = picture(entry.get("BinaryImage")) if isinstance(entry, dict) else b""
+        data = decoded(entry.get("BinaryImage")) if isinstance(entry, dict) else b""
         if data:
             found.append(Sent("", text_of(entry.get("ImageType")) or "", data))
     return found
@@ -53,7 +48,7 @@ def sorted_out(pictures: Sequence[Sent], value: Mapping[str, Any]) -> tuple[RawI
     taken: dict[Role, RawImage] = {}
     for position, sent in enumerate(pictures):
         kind = _kind(sent, position, text_of(value.get("imageType")) or "")
-        role = Role.PLATE_PATCH if kind in _PATCH_KINDS or (not kind and _like_a_plate(sent.data)) else Role.OVERVIEW
+        role = Role.PLATE_PATCH if kind in _PATCH_KINDS or (not kind and like_a_plate(sent.data)) else Role.OVERVIEW
         box = _box(kind, value) if role is Role.OVERVIEW else None
         taken.setdefault(role, RawImage(role, sent.data, box))
     return tuple(taken[role] for role in Role if role in taken)
@@ -84,24 +79,3 @@ def _four(value: Any) -> Box | None:
         return None
     left, top, width, height = value
     return Box(left, top, width, height) if width and height else None
-
-
-def _like_a_plate(data: bytes) -> bool:
-    size = _size(data)
-    return size is not None and size[1] <= _PATCH_MAX_HEIGHT_PX and size[0] >= size[1] * _PATCH_MIN_ASPECT
-
-
-def _size(data: bytes) -> tuple[int, int] | None:
-    """Width and height in px from the header of a PNG or JPEG; None where they do not stand in its first segments."""
-    if data.startswith(b"\x89PNG\r\n\x1a\n") and len(data) >= 24:
-        width, height = struct.unpack(">II", data[16:24])
-        return (width, height) if width and height else None
-    at = 2
-    for _ in range(_SEGMENTS_MAX):
-        if at + 9 > len(data) or data[at] != 0xFF:
-            return None
-        if data[at + 1] in _SOF:
-            height, width = struct.unpack(">HH", data[at + 5 : at + 9])
-            return (width, height) if width and height else None
-        at += 2 + struct.unpack(">H", data[at + 2 : at + 4])[0]
-    return None

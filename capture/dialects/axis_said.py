@@ -1,22 +1,25 @@
-"""What Axis JSON and Axis VAPIX events say alike, each under its own names. Pure.
+"""What Axis JSON, VAPIX events and the entries of a search say alike, each under its own names. Pure.
 
 What may not happen here: the camera's local `datetime` taken while `capture_timestamp` gives UTC.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from capture.dialects import words
-from capture.dialects.onvif_values import number, text_of
 from capture.dialects.times import HEARD_MAX_CHARACTERS, compact, epoch, iso
+from capture.dialects.values import number, text_of
 from edge.claim import Stage
 from edge.errors import Refused
 
 PLATES = ("plateUTF8", "plateUnicode", "plateText", "plateASCII")
+_WAYS = {"2": "in", "3": "out"}
+_DIGITS = re.compile(r"[1-9](?:\d{9}|\d{12}|\d{15})", re.ASCII)
 STAGES = {"new": Stage.FIRST, "update": Stage.UPDATE, "lost": Stage.LAST}
 
 
@@ -42,7 +45,7 @@ class Said:
         """The message's identity; None where the parts that make it one are missing."""
         if not self.car or not self.stamp:
             return None
-        return "-".join((self.car, self.state, self.stamp, self.count)).replace(" ", "T")
+        return "-".join(text for text in (self.car, self.state, self.stamp, self.count) if text).replace(" ", "T")
 
     @property
     def passage(self) -> str | None:
@@ -97,6 +100,46 @@ def event(data: Mapping[str, str], utc_time: str) -> Said:
         lane=data.get("roiid"),
         confidence=None,
     )
+
+
+def listed(told: Mapping[str, str]) -> Said:
+    """An `event` of `search.cgi`: the last word on a car, told after it has gone. It does not say which camera it is,
+    and its `MOD_TS` is in the camera's own time. Raises `Refused`: `no_plate`."""
+    found = [told[key] for key in ("LPR_UTF8", "LPR") if key in told]
+    if not found:
+        raise Refused("a read has no plate member", reason="no_plate")
+    stamp, shown = told.get("TS", ""), told.get("MOD_TS", "")
+    moment = _since_1970(stamp)
+    return Said(
+        heard=next((text for text in found if text), ""),
+        identity=None,
+        car=told.get("CAR_ID", ""),
+        state="",
+        stamp=shown if moment is None else stamp,
+        count="",
+        time=moment or _shown(shown),
+        time_heard=words.short(shown if moment is None else stamp, HEARD_MAX_CHARACTERS),
+        direction=_WAYS.get(told.get("DIRECTION", "")),
+        country=told.get("COUNTRY"),
+        lane=told.get("ROI_ID"),
+        confidence=told.get("THRESHOLD"),
+    )
+
+
+def _since_1970(text: str) -> datetime | None:
+    """`TS` by its digits: the vendor writes milliseconds in its manual and microseconds in its examples."""
+    if not _DIGITS.fullmatch(text):
+        return None
+    return epoch(int(text), {10: 1, 13: 1000, 16: 1_000_000}[len(text)])
+
+
+def _shown(text: str) -> datetime | None:
+    """`2023-12-12 16:12:04 EET`: of the zones' short names only UTC's own are certain."""
+    face, _, zone = text.rpartition(" ")
+    if zone in ("UTC", "GMT"):
+        moment = iso(face)
+        return None if moment is None else moment.replace(tzinfo=UTC)
+    return iso(face) if zone.isalpha() else iso(text)
 
 
 def _identity(value: Mapping[str, Any]) -> str | None:

@@ -13,9 +13,9 @@ from capture import documents
 from capture.delivery import Answer, Delivery, plain, said
 from capture.dialects import words
 from capture.dialects.countries import alpha_3
-from capture.dialects.rekor_members import short_enough
-from capture.dialects.tattile_pictures import apart, decoded
+from capture.dialects.pictures import apart, decoded
 from capture.dialects.times import HEARD_MAX_CHARACTERS, compact, iso
+from capture.dialects.values import short_enough
 from edge.claim import Direction, Heard, RawImage, RawRead, Role, SignOfLife, Verdict, Way
 from edge.errors import Refused
 from edge.vrm import normalise

@@ -16,9 +16,10 @@ from typing import Any
 from capture import documents
 from capture.delivery import Answer, Delivery, plain, said
 from capture.dialects import words
-from capture.dialects.rekor_members import at, short_enough, text
-from capture.dialects.tattile_pictures import apart, decoded
+from capture.dialects.members import at, text
+from capture.dialects.pictures import apart, decoded
 from capture.dialects.times import HEARD_MAX_CHARACTERS, iso
+from capture.dialects.values import short_enough
 from edge.claim import Direction, Heard, RawImage, RawRead, Role, SignOfLife, Verdict, Way
 from edge.errors import Refused
 from edge.vrm import normalise

@@ -10,6 +10,8 @@ beside the read as heard.
 
 A channel above 1 is a recorder's: the address and the MAC are then the recorder's too, and the camera is called
 `<mac>/<channel>`. Its first channel cannot be told from a camera of one channel, and is called by the MAC alone.
+
+A poll names one picture for each read, `/doc/ui/images/plate/<picName>.jpg`: plate or scene, its shape decides.
 """
 
 from __future__ import annotations
@@ -26,10 +28,11 @@ from capture import documents
 from capture.delivery import Answer, Delivery, said
 from capture.dialects import hikvision_documents, words
 from capture.dialects.countries import alpha_3
-from capture.dialects.hikvision_pictures import Listed, Sent, best_first, listed, matched
+from capture.dialects.hikvision_pictures import Listed, Sent, best_first, listed, matched, stored
 from capture.dialects.times import HEARD_MAX_CHARACTERS, compact, iso
+from capture.dialects.values import short_enough
 from capture.multipart import Part, looks_multipart, parts
-from edge.claim import Direction, Heard, Life, Outcome, RawRead, SignOfLife, Verdict
+from edge.claim import Direction, Heard, Life, Outcome, RawImage, RawRead, SignOfLife, Verdict
 from edge.errors import Refused
 from edge.vrm import normalise
 
@@ -115,7 +118,9 @@ class Hikvision:
     ) -> tuple[RawRead | SignOfLife, ...]:
         document = hikvision_documents.read(body, content_type)
         if documents.local_name(document.root.tag) == "Plates":
-            return tuple(self._polled(plate) for plate in documents.children(document.root, "Plate"))
+            plates = documents.children(document.root, "Plate")
+            its = pictures if len(plates) == 1 else ()  # of several, nothing says whose it is
+            return tuple(self._polled(plate, its) for plate in plates)
         item = self._event(document.root, pictures)
         rest = document.rest
         a_read = isinstance(item, RawRead) or hikvision_documents.another(rest)
@@ -133,7 +138,8 @@ class Hikvision:
             return SignOfLife(Life.HEARTBEAT if beats else Life.OTHER_EVENT, words.word(kind), _identity(top))
         said = {**top, **documents.texts(anpr[0])} if anpr else top
         shown = listed(root)
-        return self._read(said, pictures, shown, [top.get("UUID"), *(picture.id for picture in best_first(shown))])
+        identities = [top.get("UUID"), *(picture.id for picture in best_first(shown))]
+        return self._read(said, matched(pictures, shown), shown, identities)
 
     def _query(self, query: str, pictures: Sequence[Sent]) -> RawRead | SignOfLife:
         said = _query_members(query)
@@ -142,25 +148,25 @@ class Hikvision:
             return SignOfLife(Life.OTHER_EVENT, words.word(kind), _identity(said))
         # A plus that was not escaped arrives as a space.
         said["dateTime"] = re.sub(r" (\d\d:?\d\d)$", r"+\1", said.get("dateTime", ""))
-        return self._read(said, pictures, (), [said.get("UUID")])
+        return self._read(said, matched(pictures, ()), (), [said.get("UUID")])
 
-    def _polled(self, plate: Element) -> RawRead:
+    def _polled(self, plate: Element, pictures: Sequence[Sent]) -> RawRead:
         said = documents.texts(plate)
         if "plateNumber" in said:
             said["licensePlate"] = said.pop("plateNumber")
         said["dateTime"] = said.pop("captureTime", "")
-        return self._read(said, (), (), [said.get("picName")])
+        return self._read(said, stored(pictures), (), [said.get("picName")])
 
     def _read(
         self,
         said: dict[str, str],
-        pictures: Sequence[Sent],
+        images: tuple[RawImage, ...],
         shown: tuple[Listed, ...],
         identities: Sequence[str | None],
     ) -> RawRead:
         if "licensePlate" not in said and "originalLicensePlate" not in said:
             raise Refused("a read has no plate element", reason="no_plate")
-        heard = said.get("licensePlate") or said.get("originalLicensePlate", "")
+        heard = short_enough(said.get("licensePlate") or said.get("originalLicensePlate", ""))
         confidence = words.percent(said.get("confidenceLevel", ""))
         when = said.get("dateTime", "")
         return RawRead(
@@ -181,7 +187,7 @@ class Hikvision:
             lane=words.short(said.get("line") or said.get("laneNo") or said.get("lane")),
             time=_moment(when, shown),
             time_heard=words.short(when, HEARD_MAX_CHARACTERS),
-            images=matched(pictures, shown),
+            images=images,
         )
 
 

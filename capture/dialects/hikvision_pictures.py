@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from xml.etree.ElementTree import Element
 
+from capture.dialects.pictures import role_by_shape
 from capture.documents import children, local_name, texts
 from edge.claim import Box, RawImage, Role
 
@@ -79,6 +80,13 @@ def matched(sent: Sequence[Sent], shown: Sequence[Listed]) -> tuple[RawImage, ..
             box = boxes.get(kind) if role is Role.OVERVIEW else None
             taken[role] = (rank, RawImage(role, picture.data, box))
     return tuple(taken[role][1] for role in Role if role in taken)
+
+
+def stored(sent: Sequence[Sent]) -> tuple[RawImage, ...]:
+    """The picture that a poll named by `picName`. Integrators and the folder it lies in call it the plate's, but no
+    camera's own is public; so its shape decides: wider than any sensor (as the published one is) or very low, and it is
+    the plate; else the scene. A composed picture of two scenes side by side would be taken for a plate."""
+    return tuple(RawImage(role_by_shape(picture.data), picture.data) for picture in sent[:1])
 
 
 def _kind(picture: Sent, position: int, count: int, shown: Sequence[Listed]) -> str:

@@ -21,8 +21,8 @@ from capture.dialects import words
 from capture.dialects.countries import alpha_3
 from capture.dialects.onvif_notices import in_tree, items, read_fragment
 from capture.dialects.onvif_plates import Seen, in_event, in_frames
-from capture.dialects.onvif_values import confidence_heard, percent, plain_answer, text_of
 from capture.dialects.times import HEARD_MAX_CHARACTERS, iso
+from capture.dialects.values import confidence_heard, percent, plain_answer, short_enough, text_of
 from edge.claim import Heard, Life, RawRead, SignOfLife, Stage, Verdict
 from edge.errors import Refused
 from edge.vrm import normalise
@@ -98,22 +98,23 @@ class Onvif:
     def _read(self, seen: Seen, identity: str | None) -> RawRead:
         if seen.plate is None:
             raise Refused("a read has no plate member", reason="no_plate")
+        heard = short_enough(seen.plate)
         moment = _utc(seen.utc_time)
         confidence = percent(seen.likelihood, 1.0)
         return RawRead(
             dialect=self.name,
             dialect_version=self.version,
             camera_identity=identity,
-            vendor_id=words.vendor_id([_message(seen)], seen.plate),
-            plate_heard=seen.plate,
-            confidence=None if confidence == 0 and normalise(seen.plate) is None else confidence,
+            vendor_id=words.vendor_id([_message(seen)], heard),
+            plate_heard=heard,
+            confidence=None if confidence == 0 and normalise(heard) is None else confidence,
             country=alpha_3(seen.country),
             direction=None,
             lane=None,
             time=moment,
             time_heard=words.short(seen.utc_time, HEARD_MAX_CHARACTERS),
             images=seen.images,
-            passage=words.vendor_id([_passage(seen, moment)], seen.plate),
+            passage=words.vendor_id([_passage(seen, moment)], heard),
             # Any of several; which one, the message does not say.
             stage=Stage.UPDATE if seen.object_id and moment is not None else None,
             heard=Heard(

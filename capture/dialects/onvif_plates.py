@@ -13,7 +13,8 @@ from xml.etree.ElementTree import Element
 
 from capture import documents
 from capture.dialects.onvif_notices import as_value
-from capture.dialects.onvif_values import number, picture, text_of
+from capture.dialects.pictures import decoded
+from capture.dialects.values import number, text_of
 from edge.claim import RawImage, Role, ScaledBox
 from edge.errors import Refused
 
@@ -132,8 +133,8 @@ def _seen(
             plate, its_likelihood = _leaf(info[name])
             plate = plate or ""
             break
-    found = {role: RawImage(role, data) for role, text in pictures if (data := picture(text))}
-    if data := picture(scene):  # the whole scene is better than the vehicle, and the only picture the box lies in
+    found = {role: RawImage(role, data) for role, text in pictures if (data := decoded(text))}
+    if data := decoded(scene):  # the whole scene is better than the vehicle, and the only picture the box lies in
         found[Role.OVERVIEW] = RawImage(Role.OVERVIEW, data, box)
     return Seen(
         plate,

@@ -15,11 +15,13 @@ from urllib.parse import parse_qs
 from capture import documents
 from capture.delivery import Answer, Delivery, plain
 from capture.dialects import words
+from capture.dialects.boxes import Corners, corners
 from capture.dialects.countries import alpha_3
+from capture.dialects.members import ABSENT, at, plate, text
 from capture.dialects.platerecognizer_csv import looks_like_rows, rows
-from capture.dialects.platerecognizer_frame import Corners, corners, is_whole_frame
-from capture.dialects.rekor_members import ABSENT, at, plate, short_enough, text
+from capture.dialects.platerecognizer_frame import is_whole_frame
 from capture.dialects.times import HEARD_MAX_CHARACTERS, iso
+from capture.dialects.values import short_enough
 from capture.multipart import looks_multipart, parts
 from edge.claim import Box, Heard, Life, RawImage, RawRead, Role, SignOfLife, Verdict
 from edge.errors import Refused

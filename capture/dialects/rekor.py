@@ -19,8 +19,8 @@ from capture import documents
 from capture.delivery import Answer, Delivery, plain
 from capture.dialects import words
 from capture.dialects.countries import alpha_3
-from capture.dialects.rekor_members import ABSENT, at, number, plate, text
-from capture.dialects.tattile_pictures import decoded
+from capture.dialects.members import ABSENT, at, number, plate, text
+from capture.dialects.pictures import decoded
 from capture.dialects.times import HEARD_MAX_CHARACTERS, epoch
 from edge.claim import Heard, Life, RawImage, RawRead, Role, ScaledBox, SignOfLife, Stage, Verdict
 from edge.errors import Refused

@@ -14,8 +14,8 @@ from typing import Any
 from capture import documents
 from capture.delivery import Answer, Delivery, plain
 from capture.dialects import words
-from capture.dialects.rekor_members import at, number, plate, text
-from capture.dialects.tattile_pictures import decoded
+from capture.dialects.members import at, number, plate, text
+from capture.dialects.pictures import decoded
 from capture.dialects.times import HEARD_MAX_CHARACTERS, epoch
 from edge.claim import Direction, Heard, Life, RawImage, RawRead, Role, SignOfLife, Verdict
 from edge.errors import Refused

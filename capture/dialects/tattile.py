@@ -15,11 +15,12 @@ from datetime import datetime
 from capture import documents
 from capture.delivery import Answer, Delivery, plain, said
 from capture.dialects import words
+from capture.dialects.boxes import Corners, corners
 from capture.dialects.countries import alpha_3
-from capture.dialects.platerecognizer_frame import Corners, corners, jpeg_size_px
-from capture.dialects.rekor_members import ABSENT, at, plate, short_enough, text
-from capture.dialects.tattile_pictures import apart, decoded
+from capture.dialects.members import ABSENT, at, plate, text
+from capture.dialects.pictures import apart, decoded, size_px
 from capture.dialects.times import HEARD_MAX_CHARACTERS, iso
+from capture.dialects.values import short_enough
 from edge.claim import Box, Direction, Heard, RawImage, RawRead, Role, SignOfLife, Verdict, Way
 from edge.errors import Refused
 from edge.vrm import normalise
@@ -143,7 +144,7 @@ def _images(ocr: bytes, context: bytes, box: Corners | None) -> tuple[RawImage, 
     found = [RawImage(Role.OVERVIEW, context)] if context else []
     if not ocr:
         return tuple(found)
-    size = jpeg_size_px(ocr)
+    size = size_px(ocr)
     if box is None or size is None or not _is_frame(size, box):
         return (RawImage(Role.PLATE_PATCH, ocr), *found)
     return (*found, RawImage(Role.OVERVIEW, ocr, Box(box.left, box.top, box.width, box.height)))

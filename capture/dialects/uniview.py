@@ -13,8 +13,8 @@ from typing import Any
 from capture import documents
 from capture.delivery import Answer, Delivery, said
 from capture.dialects import words
-from capture.dialects.rekor_members import ABSENT, at, number, plate, text
-from capture.dialects.tattile_pictures import decoded
+from capture.dialects.members import ABSENT, at, number, plate, text
+from capture.dialects.pictures import decoded
 from capture.dialects.times import HEARD_MAX_CHARACTERS, epoch
 from edge.claim import Life, Outcome, RawImage, RawRead, Role, SignOfLife, Verdict
 from edge.errors import Refused

@@ -15,9 +15,11 @@ from datetime import datetime
 
 from capture.delivery import Answer, Delivery
 from capture.dialects import vaxtor_template, words
+from capture.dialects.boxes import scaled
 from capture.dialects.countries import alpha_3
-from capture.dialects.onvif_values import number, percent, picture, plain_answer, scaled
+from capture.dialects.pictures import decoded
 from capture.dialects.times import HEARD_MAX_CHARACTERS, compact, iso
+from capture.dialects.values import number, percent, plain_answer, short_enough
 from capture.multipart import looks_multipart, parts
 from edge.claim import Box, Direction, Heard, Life, RawImage, RawRead, Role, ScaledBox, SignOfLife, Verdict
 from edge.errors import Refused
@@ -75,7 +77,7 @@ class Vaxtor:
                 "let the template name it plate, with $plate$ as its value",
                 reason="no_plate",
             )
-        heard = said.get("plateutf8") or said.get("plate", "")
+        heard = short_enough(said.get("plateutf8") or said.get("plate", ""))
         confidence = percent(said.get("confidence"), 100.0)
         when = said.get("date", "")
         direction = said.get("direction")
@@ -174,7 +176,7 @@ def _box(said: Mapping[str, str]) -> tuple[Box | ScaledBox | None, str | None]:
 
 def _images(said: Mapping[str, str], sent: list[bytes], box: Box | ScaledBox | None) -> tuple[RawImage, ...]:
     """Pictures in base64; else the parts, the plate before the overview, and a single part is the overview."""
-    patch, overview = picture(said.get("plateimage")), picture(said.get("overviewimage"))
+    patch, overview = decoded(said.get("plateimage")), decoded(said.get("overviewimage"))
     if sent and not patch and len(sent) > 1:
         patch, sent = sent[0], sent[1:]
     if sent and not overview:

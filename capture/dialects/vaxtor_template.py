@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element
 
 from capture import documents
 from capture.dialects.onvif_notices import read_fragment
-from capture.dialects.onvif_values import text_of
+from capture.dialects.values import text_of
 from edge.errors import Refused
 
 _NAMES = (

@@ -14,7 +14,7 @@ from capture import documents
 from capture.delivery import Answer, Delivery, plain
 from capture.dialects import words
 from capture.dialects.countries import alpha_3
-from capture.dialects.rekor_members import at, number, plate, text
+from capture.dialects.members import at, number, plate, text
 from capture.dialects.times import HEARD_MAX_CHARACTERS, epoch
 from edge.claim import Heard, Life, RawRead, SignOfLife, Verdict
 from edge.errors import Refused

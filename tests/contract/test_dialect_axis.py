@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -330,6 +331,13 @@ def test_a_file_on_ftp_whose_name_is_the_read() -> None:
 def test_a_name_is_split_from_its_ends(name: str, plate: str, country: str | None, identity: str | None) -> None:
     said = read(AXIS, delivery(SCENE, name=name, way=Way.FTP_DROP))
     assert (said.plate_heard, said.country, said.camera_identity) == (plate, country, identity)
+
+
+def test_a_text_of_megabytes_is_no_plate_and_takes_no_time() -> None:
+    began = time.perf_counter()
+    assert reason(AXIS, delivery(pushed(plateUTF8="A" * 6_000_000))) == "vrm_too_long"
+    assert reason(AXIS, delivery(notice(text="A" * 257))) == "vrm_too_long"
+    assert time.perf_counter() - began < 2
 
 
 def test_what_it_does_not_know_it_refuses() -> None:

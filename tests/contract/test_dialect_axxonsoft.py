@@ -10,7 +10,7 @@ from capture.delivery import Delivery
 from capture.dialects.axxonsoft import AxxonSoft
 from edge.claim import Direction, Heard, RawImage, RawRead, Role, Verdict, Way
 from edge.vrm import normalise
-from tests.fixtures.rekor.trials import VERDICTS, claims, picture, read, reason, sent, survives, text
+from tests.fixtures.trials import VERDICTS, claims, picture, read, reason, sent, survives, text
 
 DIALECT = AxxonSoft()
 PATCH, SCENE = picture(400, 160), picture(1600, 900)

@@ -11,7 +11,7 @@ import pytest
 from capture.delivery import Delivery
 from capture.dialects.genetec import Genetec
 from edge.claim import Direction, Heard, RawImage, RawRead, Role, Verdict, Way
-from tests.fixtures.rekor.trials import VERDICTS, claims, picture, read, reason, sent, survives, text
+from tests.fixtures.trials import VERDICTS, claims, picture, read, reason, sent, survives, text
 
 DIALECT = Genetec()
 GUID = "6ee17b00-82c1-466b-9fd6-003417bc82c4"

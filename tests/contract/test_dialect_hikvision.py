@@ -239,6 +239,12 @@ def test_json_that_is_refused(body: bytes, reason: str) -> None:
     assert refused.value.reason == reason
 
 
+def test_a_text_too_long_for_a_plate_is_refused() -> None:
+    with pytest.raises(Refused) as refused:
+        Hikvision().understand(sent(xml(f"<licensePlate>{'A' * 257}</licensePlate>")))
+    assert refused.value.reason == "vrm_too_long"
+
+
 def test_other_json_is_not_theirs() -> None:
     for body in (b'{"plate": "AB12CDE"}', b'{"eventType": "ANPR"}', b'{"dateTime": "x", "eventType": "y"}'):
         assert not Hikvision().recognises(sent(body))

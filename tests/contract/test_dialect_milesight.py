@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -173,6 +174,13 @@ def test_a_poll_in_html_and_one_in_quotes() -> None:
     assert read(MILESIGHT, delivery(quoted)).plate_heard == "TE57ABC"
     many = b"".join(b"plate_%d=A\n" % n for n in range(1100))
     assert reason(MILESIGHT, delivery(many)) == "too_many"
+
+
+def test_a_text_of_megabytes_is_no_plate_and_takes_no_time() -> None:
+    began = time.perf_counter()
+    assert reason(MILESIGHT, delivery(post(plate="A" * 6_000_000))) == "vrm_too_long"
+    assert time.perf_counter() - began < 2
+    assert reason(MILESIGHT, delivery(POLL.replace(b"TE57ABC\n", b"A" * 257 + b"\n"))) == "vrm_too_long"
 
 
 def test_what_it_does_not_know_it_refuses() -> None:

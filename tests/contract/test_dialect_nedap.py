@@ -6,6 +6,7 @@ import csv
 from datetime import datetime
 from functools import reduce
 from operator import xor
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -15,8 +16,9 @@ from capture.dialects import nedap
 from capture.dialects.nedap import Nedap
 from capture.framing import Framing, Shape
 from edge.claim import Box, Heard, Life, RawImage, RawRead, Role, SignOfLife, Verdict, Way
+from edge.errors import Refused
 from edge.vrm import normalise
-from tests.fixtures.rekor.trials import VERDICTS, claims, life, payload, picture, read, reason, sent, survives
+from tests.fixtures.trials import PAYLOADS, VERDICTS, claims, life, payload, picture, read, reason, sent, survives
 
 DIALECT = Nedap()
 FRAME = picture(1200, 800)
@@ -156,8 +158,12 @@ def test_the_packet_is_the_one_of_the_vendors_manual() -> None:
     assert read(DIALECT, line(whole)).plate_heard == "46HVR9"
 
 
-def test_its_payloads_are_descriptions_and_no_deliveries() -> None:
-    assert claims(DIALECT) == set()
+def test_the_pages_of_its_manual_are_told_to_be_its_own_and_are_no_deliveries() -> None:
+    found = claims(DIALECT)
+    assert {Path(each).name for each in found} == {"rs485_protocolled_packet.txt", "tcp_tag_ids.tsv"}
+    for each in found:
+        with pytest.raises(Refused):
+            DIALECT.understand(sent((PAYLOADS / each).read_bytes()))
 
 
 @pytest.mark.parametrize(("verdict", "status"), VERDICTS)

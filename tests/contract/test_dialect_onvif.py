@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -239,6 +240,14 @@ def test_frames_without_plates_are_a_sign_of_life() -> None:
 def test_no_identity_holds_the_plate() -> None:
     said = read(ONVIF, delivery(stream(frame(thing(id="TE57ABC")))))
     assert (said.vendor_id, said.passage) == (None, None)
+
+
+def test_a_text_of_megabytes_is_no_plate_and_takes_no_time() -> None:
+    began = time.perf_counter()
+    hostile = delivery(event(LicensePlateInfo={"PlateNumber": "A" * 6_000_000}), name=TOPIC)
+    assert reason(ONVIF, hostile) == "vrm_too_long"
+    assert time.perf_counter() - began < 2
+    assert reason(ONVIF, delivery(event(LicensePlateInfo={"PlateNumber": "A" * 257}), name=TOPIC)) == "vrm_too_long"
 
 
 def test_what_it_does_not_know_it_refuses_and_axis_events_are_not_claimed() -> None:

@@ -10,10 +10,10 @@ from urllib.parse import quote
 import pytest
 
 from capture.delivery import Delivery
+from capture.dialects.pictures import size_px
 from capture.dialects.platerecognizer import PlateRecognizer
-from capture.dialects.platerecognizer_frame import jpeg_size_px
 from edge.claim import Box, Direction, Heard, Life, RawImage, RawRead, Role, SignOfLife, Verdict
-from tests.fixtures.rekor.trials import VERDICTS, claims, life, payload, picture, read, reason, sent, survives
+from tests.fixtures.trials import VERDICTS, claims, life, payload, picture, read, reason, sent, survives
 
 DIALECT = PlateRecognizer()
 FRAME, CROP = picture(640, 360), picture(220, 160)
@@ -198,9 +198,9 @@ def test_what_is_refused(delivery: Delivery, why: str) -> None:
 
 
 def test_the_size_of_a_jpeg() -> None:
-    assert jpeg_size_px(FRAME) == (640, 360)
+    assert size_px(FRAME) == (640, 360)
     for broken in (b"", b"\xff\xd8", FRAME[:40], b"\xff\xd8" + b"\xff\xe0\x00\x00" * 100, b"\x89PNG" + b"\0" * 40):
-        assert jpeg_size_px(broken) is None
+        assert size_px(broken) is None
 
 
 @pytest.mark.parametrize(("verdict", "status"), VERDICTS)

@@ -10,7 +10,7 @@ import pytest
 
 from capture.dialects.rekor import Rekor
 from edge.claim import Heard, Life, Role, ScaledBox, SignOfLife, Stage, Verdict
-from tests.fixtures.rekor.trials import (
+from tests.fixtures.trials import (
     VERDICTS,
     claims,
     life,

@@ -10,7 +10,7 @@ import pytest
 
 from capture.dialects.survision import Survision
 from edge.claim import Direction, Heard, Life, RawImage, RawRead, Role, SignOfLife, Verdict
-from tests.fixtures.rekor.trials import (
+from tests.fixtures.trials import (
     VERDICTS,
     claims,
     life,

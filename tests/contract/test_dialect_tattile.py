@@ -11,7 +11,7 @@ import pytest
 from capture.delivery import Delivery
 from capture.dialects.tattile import Tattile
 from edge.claim import Box, Direction, Heard, RawImage, RawRead, Role, Verdict, Way
-from tests.fixtures.rekor.trials import VERDICTS, claims, picture, read, reason, sent, survives, text
+from tests.fixtures.trials import VERDICTS, claims, picture, read, reason, sent, survives, text
 
 DIALECT = Tattile()
 FRAME, CROP, CONTEXT = picture(1440, 1080), picture(220, 80), picture(640, 480)

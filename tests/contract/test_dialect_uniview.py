@@ -11,7 +11,7 @@ import pytest
 from capture.delivery import Delivery
 from capture.dialects.uniview import Uniview
 from edge.claim import Heard, Life, RawImage, RawRead, Role, SignOfLife, Verdict
-from tests.fixtures.rekor.trials import (
+from tests.fixtures.trials import (
     VERDICTS,
     claims,
     life,

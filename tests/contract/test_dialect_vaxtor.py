@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -220,6 +221,17 @@ def test_a_browser_is_another_event() -> None:
     for query in ("", "favicon=1"):
         assert life(VAXTOR, delivery(query=query)) == SignOfLife(Life.OTHER_EVENT, "empty", None)
     assert not VAXTOR.recognises(delivery())
+
+
+def test_a_text_of_megabytes_is_no_plate_and_takes_no_time() -> None:
+    for make in (as_json, as_xml, as_lines):
+        began = time.perf_counter()
+        assert reason(VAXTOR, delivery(make(plate="A" * 6_000_000, plateutf8="A" * 6_000_000))) in (
+            "vrm_too_long",
+            "too_large",
+        )
+        assert time.perf_counter() - began < 2
+        assert reason(VAXTOR, delivery(make(plate="A" * 257, plateutf8="A" * 257))) == "vrm_too_long"
 
 
 def test_what_it_does_not_know_it_refuses() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from capture.dialects.verkada import Verkada
 from edge.claim import Heard, Life, RawRead, SignOfLife, Verdict
-from tests.fixtures.rekor.trials import VERDICTS, claims, life, read, reason, sent, survives
+from tests.fixtures.trials import VERDICTS, claims, life, read, reason, sent, survives
 
 DIALECT = Verkada()
 CAMERA = "0f0e0d0c-0000-4000-8000-000000000001"

@@ -340,7 +340,7 @@ def test_a_poll_in_the_field() -> None:
 
 def test_a_log_is_not_a_delivery() -> None:
     delivery = field("http_push_headers_issue117.log")
-    assert which(delivery) == []
+    assert which(delivery) == ["hikvision"], "so that an engineer is told whose it is"
     with pytest.raises(Refused) as refused:
         dialect_named("hikvision").understand(delivery)
     assert refused.value.reason == "not_hikvision"

@@ -5,11 +5,10 @@ What may not happen here: an exception for any value that JSON can hold, other t
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
+from capture.dialects import values
 from edge.errors import Refused
-from edge.vrm import HEARD_MAX_CHARACTERS
 
 ABSENT = object()
 
@@ -31,21 +30,12 @@ def at(value: Any, *steps: str | int) -> Any:
 def text(value: Any, *steps: str | int) -> str | None:
     """A text, or a number as its text; None for anything else."""
     found = at(value, *steps)
-    if isinstance(found, str):
-        return found
-    return str(found) if isinstance(found, (int, float)) and not isinstance(found, bool) else None
+    return found if isinstance(found, str) else values.text_of(found)
 
 
 def number(value: Any, *steps: str | int) -> float | None:
     """A finite number, or a text that says one; None for anything else."""
-    found = text(value, *steps)
-    if found is None or not found.isascii():
-        return None
-    try:
-        told = float(found)
-    except ValueError:
-        return None
-    return told if math.isfinite(told) else None
+    return values.number(text(value, *steps))
 
 
 def plate(value: Any, *steps: str | int) -> str:
@@ -59,11 +49,4 @@ def plate(value: Any, *steps: str | int) -> str:
     told = text(found)
     if told is None and found is not None:
         raise Refused("the member for the plate is no text", reason="bad_member")
-    return short_enough(told or "")
-
-
-def short_enough(heard: str) -> str:
-    """The plate as heard. Raises `Refused` (`vrm_too_long`) here already: to normalise megabytes takes seconds."""
-    if len(heard) > HEARD_MAX_CHARACTERS:
-        raise Refused("the text for the plate is too long to be one", reason="vrm_too_long")
-    return heard
+    return values.short_enough(told or "")

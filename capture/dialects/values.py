@@ -1,19 +1,19 @@
-"""The small values of JSON and XML events: texts, numbers, pictures, and the plain answer; for several dialects. Pure.
+"""The small values of JSON and XML events: texts, numbers, the plate's own text, and the plain answer. Pure.
 
-What may not happen here: a number that is none, an exception for any value.
+For every dialect that has no form of its own for them. What may not happen here: a number that is none, an exception
+for any value other than `Refused`.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import math
 from typing import Any
 
 from capture.delivery import Answer, Delivery, said
 from capture.dialects import words
-from edge.claim import ScaledBox, Verdict, Way
+from edge.claim import Verdict, Way
 from edge.errors import Refused
+from edge.vrm import HEARD_MAX_CHARACTERS
 
 _NUMBER_MAX_CHARACTERS = 40
 
@@ -51,29 +51,12 @@ def confidence_heard(text: str | None, scale: int) -> str | None:
     return None if text is None or number(text) is None else f"{text}/{scale}"
 
 
-def picture(value: Any) -> bytes:
-    """The bytes of a picture in base64 (also as a data URI); empty where there is none.
-
-    Raises `Refused`: `bad_base64`.
-    """
-    text = value.strip() if isinstance(value, str) else ""
-    if text.startswith("data:"):
-        text = text.partition(",")[2]
-    try:
-        return base64.b64decode("".join(text.split()), validate=True)
-    except (binascii.Error, ValueError):
-        raise Refused("a picture is not in base64", reason="bad_base64") from None
-
-
-def scaled(box: tuple[float, float, float, float], width: float, height: float) -> ScaledBox | None:
-    """Left, top, right, bottom in a picture of that size, as shares of it; None unless it lies inside.
-
-    Shares stay right when the picture sent is a smaller copy of the one that was read.
-    """
-    left, top, right, bottom = box
-    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
-        return None
-    return ScaledBox(left / width, top / height, (right - left) / width, (bottom - top) / height, 1.0)
+def short_enough(heard: str) -> str:
+    """The plate as heard. Raises `Refused` (`vrm_too_long`), as `edge.admit` would: but before megabytes of text are
+    looked through."""
+    if len(heard) > HEARD_MAX_CHARACTERS:
+        raise Refused("the text for the plate is too long to be one", reason="vrm_too_long")
+    return heard
 
 
 def plain_answer(verdict: Verdict, delivery: Delivery) -> Answer:
