@@ -138,7 +138,8 @@ def test_every_reason_to_refuse_is_explained() -> None:
         word
         for source in sources
         for groups in re.findall(
-            r'reason="(\w+)"|counts\["(\w+)"\]|_refuse\("(\w+)"|self\._until\([^"]*"(\w+)"', text(source)
+            r'reason="(\w+)"|counts\["(\w+)"\]|_refuse\("(\w+)"|_not_understood\("(\w+)"|self\._until\([^"]*"(\w+)"',
+            text(source),
         )
         for word in groups
         if word
