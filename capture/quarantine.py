@@ -88,6 +88,11 @@ class Quarantine:
         else:
             self.counts["kept"] += 1
 
+    async def forget_old(self, now_ms: int) -> None:
+        """What is too old goes, also where nothing new comes."""
+        async with self._one_by_one:
+            await asyncio.to_thread(forget_old, self.folder, now_ms)
+
     async def settled(self) -> None:
         """Wait until what was set aside is on the disk."""
         await asyncio.gather(*self._writes)
@@ -104,6 +109,7 @@ def keep(folder: Path, key: X25519PublicKey, delivery: Delivery, camera: str, re
         "content_type": delivery.content_type[:200],
         "query": delivery.query[:4000],
         "name": delivery.name[:500],
+        "path": delivery.arrival.path[:500],
         "body": text_only(delivery.body),
     }
     outside = {"v": 1, "kid": kid, **_outside(entry)}
@@ -129,7 +135,7 @@ def entries(folder: Path) -> Iterator[tuple[Entry, Path]]:
 
 
 def opened(path: Path, key: X25519PrivateKey) -> dict[str, Any]:
-    """`content_type`, `query`, `name` and `body` (text alone). Raises `Tampered` where the key does not open it."""
+    """`content_type`, `query`, `name`, `path` and `body` (text alone). Raises `Tampered` where it is another key's."""
     outer = _outer(path)
     sealed = outer.pop("ct", b"")
     try:
@@ -163,8 +169,14 @@ def _free_id(folder: Path, at_ms: int) -> str:
     return f"{at_ms}-{n}"
 
 
-def _make_room(folder: Path, now_ms: int) -> None:
-    """Remove what is too old, then the oldest, until one more fits; and what a power cut left half written."""
+def forget_old(folder: Path, now_ms: int) -> None:
+    """Remove what is older than `KEPT_FOR_MS`. Raises OSError."""
+    if folder.is_dir():
+        _make_room(folder, now_ms, more=0)
+
+
+def _make_room(folder: Path, now_ms: int, more: int = 1) -> None:
+    """Remove what is too old, then the oldest, until so many more fit; and what a power cut left half written."""
     for left in folder.glob("*.new"):
         left.unlink(missing_ok=True)
     kept = sorted((path, path.stat().st_size) for path in folder.glob("*" + SUFFIX))
@@ -173,7 +185,7 @@ def _make_room(folder: Path, now_ms: int) -> None:
         path, size = kept[0]
         begun = path.stem.partition("-")[0]
         old = not begun.isdigit() or now_ms - int(begun) > KEPT_FOR_MS
-        if not old and len(kept) < MOST_FILES and size_bytes <= MOST_BYTES:
+        if not old and len(kept) + more <= MOST_FILES and size_bytes <= MOST_BYTES:
             return
         path.unlink(missing_ok=True)
         size_bytes -= size

@@ -7,6 +7,7 @@ because of a camera's bytes; more in hand than the limits; an answer "stored" be
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -76,7 +77,9 @@ class Bounds:
 
 class Receiver:
     """Deliveries of the configured cameras. `dialects` by camera id; `set_aside` is handed what a known camera sent and
-    its dialect did not understand, with the camera and the reason; `mono_ns`: the clock, None for that of arrivals."""
+    its dialect did not understand, with the camera and the reason; `mono_ns`: the clock, None for that of arrivals.
+    `put_off` counts what was told to come later, by reason.
+    """
 
     def __init__(
         self,
@@ -90,6 +93,7 @@ class Receiver:
         self._cameras = tuple(cameras)
         self._dialects = {camera.id: dialects[camera.id] for camera in cameras}
         self._ear = ear
+        self.put_off: Counter[str] = Counter()
         self._set_aside = set_aside
         self._mono_ns = mono_ns
         self._in_hand = InHand(bounds.in_hand, bounds.in_hand_bytes)
@@ -119,6 +123,7 @@ class Receiver:
         source = arrival.camera or arrival.address
         later = self._too_much(source, delivery)
         if later is not None:
+            self.put_off[later.reason] += 1
             return spoken[0].answer(later, delivery) if len(spoken) == 1 else plain(later)
         try:
             dialect = spoken[0] if len(spoken) == 1 else next((d for d in spoken if d.recognises(delivery)), None)

@@ -31,6 +31,14 @@ def text_only(body: bytes) -> bytes:
     return whole if len(whole) <= MOST_BYTES else whole[:MOST_BYTES] + b"[cut off here]"
 
 
+_MARK = re.compile(rb"\[\d+ (?:bytes|characters)\]")
+
+
+def unmarked(text: bytes) -> bytes:
+    """The texts alone, without the marks that stand for pictures: a picture that is empty is one that was not sent."""
+    return _MARK.sub(b"", text)
+
+
 def _gap(data: bytes) -> bytes:
     if len(data) <= _SHORT_BYTES:
         return data

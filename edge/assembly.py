@@ -61,7 +61,12 @@ async def node(loaded: Loaded, notifier: Notifier) -> AsyncIterator[Node]:
         made.intake = Intake(made.cameras, _fit(loaded, pool), thread.commit, made.health, made.courier.ring, grab)
         made.doors = await open_doors(loaded, _receiver(loaded, made, made.intake, clock), made.lines, clock.now, down)
         tasks(made.doors.failed())
-        for background in (made.probe_cameras(), made.write_down_refusals(), made.feed_watchdog(notifier)):
+        for background in (
+            made.probe_cameras(),
+            made.write_down_refusals(),
+            made.forget(),
+            made.feed_watchdog(notifier),
+        ):
             tasks(background)
         await made.write_status(notifier)
         down.callback(statusfile.remove, settings.paths.runtime)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -62,10 +62,11 @@ class WayIn(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """The open ways in. `ports`: of those that listen, by name."""
+    """The open ways in. `ports`: of those that listen, by name; `put_off`: deliveries told to come later, by reason."""
 
     ways: dict[str, WayIn]
     ports: dict[str, int]
+    put_off: Mapping[str, int]
 
     def refused(self) -> dict[str, int]:
         """What was turned away before it was a delivery, by reason."""
@@ -104,7 +105,7 @@ async def open_doors(
 ) -> Doors:
     """Open what is configured; each is closed again through `down`."""
     site = _Site(loaded, receiver, receiver.receive, links, clock)
-    doors = Doors({}, {})
+    doors = Doors({}, {}, receiver.put_off)
 
     async def opened(name: str, way: WayIn, port: int = 0) -> None:
         doors.ways[name] = way
@@ -176,13 +177,15 @@ async def _push(site: _Site) -> dict[str, Listening]:
         if (login := site.login(camera.source)) is not None
     }
     door = Door(site.receiver.knows, site.receiver.cameras_at, Gate(logins, os.urandom(32)))
-    listens: dict[str, tuple[str, SSLContext | None]] = {"http_push": (push.listen, None)}
+    listens: dict[str, tuple[str, SSLContext | None, str]] = {
+        "http_push": (push.listen, None, "capture.http_push.listen")
+    }
     if push.listen_tls is not None and push.certificate is not None and push.key is not None:
         context = server_context(site.loaded.resolve(push.certificate), site.loaded.resolve(push.key))
-        listens["http_push_tls"] = (push.listen_tls, context)
+        listens["http_push_tls"] = (push.listen_tls, context, "capture.http_push.listen_tls")
     return {
-        name: await _listening(serve(host_port(at), limits, site.receive, door, site.clock, tls), f"capture.{name}")
-        for name, (at, tls) in listens.items()
+        name: await _listening(serve(host_port(at), limits, site.receive, door, site.clock, tls), setting)
+        for name, (at, tls, setting) in listens.items()
     }
 
 
@@ -203,7 +206,7 @@ async def _tcp(site: _Site) -> TcpStream | None:
         return None
     listen = host_port(door.listen) if door is not None else None
     opening = open_tcp_stream(listen, callers, calls, TcpLimits(), site.receive, site.links, site.clock)
-    return await _listening(opening, "capture.tcp_stream")
+    return await _listening(opening, "capture.tcp_stream.listen")
 
 
 async def _ftp(site: _Site, door: FtpSettings) -> FtpDrop:
@@ -220,7 +223,7 @@ async def _ftp(site: _Site, door: FtpSettings) -> FtpDrop:
         tls = FtpTls(site.loaded.resolve(door.certificate), site.loaded.resolve(door.key), bool(door.tls_required))
     served = FtpDoor(logins, address, port, passive, door.masquerade, tls=tls, limits=limits)
     opening = open_ftp_drop(served, site.receiver.stands_at, site.receive, site.links, site.clock)
-    return await _listening(opening, "capture.ftp_drop")
+    return await _listening(opening, "capture.ftp_drop.listen")
 
 
 def _pull(site: _Site, camera: Camera) -> Pull:
@@ -282,7 +285,7 @@ async def _listening(opening: Awaitable[W], setting: str) -> W:
         return await opening
     except OSError as problem:
         why = os.strerror(problem.errno) if problem.errno else "no such address"
-        sentence = f"cannot listen for cameras at {setting}: {why}"
+        sentence = f"cannot listen for cameras: {why}"
         if problem.errno == errno.EADDRNOTAVAIL:  # at boot, the cameras' network may not be up yet
             raise Unavailable(sentence, "is the cameras' network up? ip address") from None
         raise Misconfigured(sentence, f"check {setting}, and what else listens there: ss -ltnp") from None

@@ -164,6 +164,10 @@ class Intake:
     def _at(self, arrival: Arrival) -> list[Camera]:
         return [c for c in self._cameras if c.sends(arrival)]
 
+    def forget(self, now_ns: int) -> None:
+        """Let go of plates that are remembered only to tell passages apart, also where no new one comes."""
+        self._passages.forget(now_ns)
+
     async def write_down_refusals(self) -> None:
         """The refusals since the last time, as an act: nothing is turned away without a trace."""
         counts = self.refusals.take()

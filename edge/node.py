@@ -40,6 +40,7 @@ from uplink.wire import Address, state_message
 
 STATUS_EVERY_S = 2.0
 REFUSALS_EVERY_S = 3600.0
+FORGET_EVERY_S = 60.0
 LAST_RECEIPT_S, LAST_WORDS_S = 2.0, 5.0
 
 
@@ -159,7 +160,15 @@ class Node:
         assert self.doors is not None
         now = await self.situation()
         notifier.status(status_line(now))
-        statusfile.write(self._loaded.settings.paths.runtime, now, self._refused(), self.doors.ports)
+        statusfile.write(self._loaded.settings.paths.runtime, now, self._at_the_door(self.doors))
+
+    def _at_the_door(self, doors: Doors) -> dict[str, Any]:
+        return {
+            "refused": self._refused(),
+            "put_off": dict(doors.put_off),
+            "ports": doors.ports,
+            "quarantine": None if self.quarantine is None else dict(self.quarantine.counts),
+        }
 
     def _refused(self) -> dict[str, int]:
         assert self.doors is not None
@@ -190,6 +199,16 @@ class Node:
         while True:
             await asyncio.sleep(REFUSALS_EVERY_S)
             await self.enter_refusals()
+
+    async def forget(self) -> None:
+        """What is kept for a time only goes when the time is over, whether something new comes or not."""
+        while True:
+            if self.intake is not None:
+                self.intake.forget(self._clock.mono_ns())
+            if self.quarantine is not None:
+                with suppress(OSError):
+                    await self.quarantine.forget_old(self._clock.now().utc_ms)
+            await asyncio.sleep(FORGET_EVERY_S)
 
     async def enter_refusals(self) -> None:
         """What was turned away since the last time, at the door and in the intake, as one act."""

@@ -1,8 +1,8 @@
 """One vehicle, one read: which messages speak of the same passage, and what a later one adds. Pure; in memory only.
 
 The camera's own identity for the passage comes first; where it gives none, the same plate at nearly the same time is
-the same passage. Plates are remembered for seconds, never written down. What may not happen here: a message that says
-something new being dropped.
+the same passage. Plates are remembered for ten minutes at most, never written down. What may not happen here: a message
+that says something new being dropped.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 REMEMBERED = 1000
 """Passages in mind at once: at 20 reads/s, the last 50 s."""
+FORGOTTEN_AFTER_NS = 600 * 10**9
+"""As long as the ledger knows a passage by its key (edge.seen)."""
 
 _LABEL = b"anpr-same-v1"
 
@@ -32,6 +34,7 @@ class _Said:
     direction: Direction | None
     country: str | None
     roles: frozenset[Role]
+    at_ns: int
 
 
 @dataclass(slots=True)
@@ -68,20 +71,31 @@ class Passages:
         key = read.passage_key
         if key is None:
             return
-        before = self._known.pop(key, _Said(None, None, None, frozenset()))
+        before = self._known.pop(key, _Said(None, None, None, frozenset(), 0))
         raw = read.raw
         self._known[key] = _Said(
             read.vrm or before.vrm,
             raw.direction or before.direction,
             raw.country or before.country,
             before.roles | {image.role for image in raw.images},
+            read.received.mono_ns,
         )
         if raw.passage is None and read.vrm is not None:
             self._plates[read.camera.id, read.vrm] = (read.captured.utc_ms, key)
             self._plates.move_to_end((read.camera.id, read.vrm))
-        for remembered in (self._known, self._plates):
-            while len(remembered) > REMEMBERED:
-                remembered.popitem(last=False)
+        self.forget(read.received.mono_ns)
+
+    def forget(self, now_ns: int) -> None:
+        """Drop what is old, and the oldest above the bound."""
+        while self._known:
+            key, oldest = next(iter(self._known.items()))
+            if len(self._known) <= REMEMBERED and now_ns - oldest.at_ns <= FORGOTTEN_AFTER_NS:
+                break
+            del self._known[key]
+        while self._plates and (
+            len(self._plates) > REMEMBERED or next(iter(self._plates.values()))[1] not in self._known
+        ):
+            self._plates.popitem(last=False)
 
 
 def together(reads: Sequence[Read]) -> Read:

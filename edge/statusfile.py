@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from edge.situation import Situation, alerts, state, status_line
 FILE = "status.json"
 
 
-def write(runtime: Path, now: Situation, refused: dict[str, int], ports: dict[str, int]) -> None:
-    """Replace the file whole; a reader never sees half of it. `ports`: those that are listened on, by way in."""
-    content = status(now) | {"refused": refused, "ports": ports, "pid": os.getpid()}
+def write(runtime: Path, now: Situation, at_the_door: Mapping[str, Any]) -> None:
+    """Replace the file whole; a reader never sees half of it. `at_the_door`: `refused` and `put_off` by reason, `ports`
+    by way in, and the counts of the `quarantine`, or None."""
+    content = status(now) | dict(at_the_door) | {"pid": os.getpid()}
     temporary = runtime / (FILE + ".new")
     temporary.write_text(json.dumps(content), encoding="utf-8")
     temporary.replace(runtime / FILE)

@@ -13,10 +13,11 @@ from firmware_config.model import Settings
 
 def cameras(settings: Settings) -> tuple[edge.Camera, ...]:
     """Every configured camera."""
-    return tuple(_camera(camera) for camera in settings.cameras)
+    return tuple(camera(each) for each in settings.cameras)
 
 
-def _camera(camera: Camera) -> edge.Camera:
+def camera(camera: Camera) -> edge.Camera:
+    """One of them."""
     return edge.Camera(
         id=camera.id,
         dialect=camera.dialect,

@@ -16,12 +16,15 @@ from capture.delivery import Delivery
 from capture.dialects import DIALECTS, dialect_named, which
 from capture.receive import Dialect
 from compress.inspect import inspect
+from edge.admit import camera_time
 from edge.assembly import dialect_of
+from edge.camera import TimePolicy
 from edge.claim import Arrival, ClockState, Life, RawImage, RawRead, Received, SignOfLife, Stage
 from edge.commands.output import config_argument, json_argument, say, say_json
 from edge.errors import Misconfigured, Refused
 from edge.read import TimeSource
 from edge.vrm import normalise
+from firmware_config.authorise import camera as known_camera
 from firmware_config.load import load
 from firmware_config.model import Camera
 
@@ -155,7 +158,13 @@ def _heard(thing: RawRead | SignOfLife, args: argparse.Namespace) -> dict[str, A
 
 
 def _placed(read: RawRead, args: argparse.Namespace) -> tuple[str | None, str]:
-    """The read's time in UTC and where it comes from: its own offset, the zone given, or its arrival."""
+    """The read's time in UTC and where it comes from: as its camera is configured, else its own offset, the zone given,
+    or its arrival."""
+    if args.camera is not None:
+        placed = camera_time(read, known_camera(_camera(args)))
+        if placed is not None and TimePolicy(_camera(args).time) is not TimePolicy.ARRIVAL:
+            return _iso(placed[0]), placed[1].value
+        return _iso(args.received_at), TimeSource.ARRIVAL.value
     moment: datetime | None = read.time
     source = TimeSource.CAMERA_OFFSET
     if moment is not None and moment.tzinfo is None:
@@ -163,10 +172,14 @@ def _placed(read: RawRead, args: argparse.Namespace) -> tuple[str | None, str]:
         moment = moment.replace(tzinfo=args.zone) if args.zone else None
     if moment is None:
         source, moment = TimeSource.ARRIVAL, args.received_at
+    return _iso(moment), source.value
+
+
+def _iso(moment: datetime | None) -> str | None:
     if moment is None:
-        return None, source.value
+        return None
     text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z").replace(".000Z", "Z"), source.value
+    return text.replace("+00:00", "Z").replace(".000Z", "Z")
 
 
 def _image(image: RawImage) -> dict[str, Any]:

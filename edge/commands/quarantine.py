@@ -15,6 +15,7 @@ from typing import Any
 from capture.delivery import Delivery
 from capture.dialects import which
 from capture.quarantine import FOLDER, Entry, entries, opened
+from capture.redact import unmarked
 from edge.assembly import dialect_of
 from edge.claim import Arrival, ClockState, RawRead, Received, Way
 from edge.commands.output import config_argument, json_argument, say, say_json, table
@@ -74,11 +75,11 @@ def _list(kept: list[tuple[Entry, Path]], as_json: bool) -> int:
 def _show(_: Loaded, entry: Entry, told: dict[str, Any], as_json: bool) -> int:
     body = told["body"].decode("utf-8", "backslashreplace")
     if as_json:
-        words = {name: told[name] for name in ("content_type", "query", "name")}
+        words = {name: told[name] for name in ("content_type", "query", "name", "path")}
         say_json(_told(entry) | words | {"body": body})
     else:
         say(f"{entry.id}: {entry.camera}, {_when(entry)}, {entry.reason}; its pictures were not kept")
-        for name in ("content_type", "query", "name"):
+        for name in ("content_type", "query", "name", "path"):
             say(f"{name}: {told[name]}")
         say(body)
     return 0
@@ -99,8 +100,8 @@ def _replay(loaded: Loaded, entry: Entry, told: dict[str, Any], as_json: bool) -
 
 def _understood(found: list[Any], entry: Entry, told: dict[str, Any]) -> dict[str, Any]:
     received = Received(entry.at_ms, None, ClockState.UNKNOWN, 0, "none")
-    arrival = Arrival(received, "127.0.0.1", "/", Way(entry.way), entry.camera)
-    delivery = Delivery(arrival, told["content_type"], told["query"], told["body"], told["name"])
+    arrival = Arrival(received, "127.0.0.1", told["path"], Way(entry.way), entry.camera)
+    delivery = Delivery(arrival, told["content_type"], told["query"], unmarked(told["body"]), told["name"])
     seen: dict[str, Any] = {"recognised_by": which(delivery)}
     if not found:
         return seen | {"refused": "unknown_source"}

@@ -234,7 +234,7 @@ def test_the_node_tells_systemd_how_it_is_and_never_a_plate(tmp_path: Path) -> N
     with held(made, tmp_path) as node:
         node.until("READY=1", lambda said: "READY=1" in said)
         status = json.loads((made.state / "node" / "run" / "status.json").read_text("utf-8"))
-        assert push(status["listening_port"], PLATE) == "stored"
+        assert push(status["ports"]["http_push"], PLATE) == "stored"
         before = len(node.said)
         node.until("a status after the read", lambda said: any(x.startswith("STATUS=") for x in said[before:]))
         node.until("four WATCHDOG=1", lambda said: said.count("WATCHDOG=1") >= 4)

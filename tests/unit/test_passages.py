@@ -18,7 +18,7 @@ from edge.claim import Direction, Outcome, RawImage, RawRead, Role, Stage, Verdi
 from edge.errors import Unavailable
 from edge.health import CameraHealth
 from edge.intake import Intake
-from edge.passages import REMEMBERED, Passages, together
+from edge.passages import FORGOTTEN_AFTER_NS, REMEMBERED, Passages, together
 from edge.read import Evidence, Read
 
 NOW_MS = 1_767_225_600_000
@@ -200,3 +200,15 @@ def test_nobody_is_told_stored_where_the_ledger_is_full_or_the_first_was_interru
         assert not room.kept
 
     asyncio.run(play())
+
+
+def test_plates_are_forgotten_in_time_also_where_nothing_new_comes(read_of: Make) -> None:
+    passages = Passages()
+    first = passages.placed(read_of())
+    passages.stored(first)
+    at_ns = first.received.mono_ns
+    passages.forget(at_ns + FORGOTTEN_AFTER_NS)
+    assert passages.adds_nothing(first)
+    passages.forget(at_ns + FORGOTTEN_AFTER_NS + 1)
+    assert not passages.adds_nothing(first)
+    assert not passages._plates

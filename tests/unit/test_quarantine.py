@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from capture import quarantine
 from capture.delivery import Delivery
-from capture.quarantine import EVERY_MS, KEPT_FOR_MS, MOST_FILES, Quarantine, entries, keep, opened
-from capture.redact import MOST_BYTES, text_only
+from capture.quarantine import EVERY_MS, KEPT_FOR_MS, MOST_FILES, Quarantine, entries, forget_old, keep, opened
+from capture.redact import MOST_BYTES, text_only, unmarked
 from edge.camera import Authorisation, Camera
 from edge.errors import Tampered
 
@@ -100,6 +100,20 @@ def test_the_folder_is_bounded_by_number_size_and_age(
     monkeypatch.setattr(quarantine, "MOST_BYTES", 1000)
     keep(tmp_path, KEY.public_key(), deliver(at_ms=NOW_MS + KEPT_FOR_MS + 51), "c", "r")
     assert sum(path.stat().st_size for _, path in entries(tmp_path)) < 2000
+
+
+def test_what_is_old_goes_also_where_nothing_new_comes(tmp_path: Path, deliver: Make) -> None:
+    keep(tmp_path, KEY.public_key(), deliver(), "c", "r")
+    forget_old(tmp_path, NOW_MS + KEPT_FOR_MS)
+    assert len(list(entries(tmp_path))) == 1
+    forget_old(tmp_path, NOW_MS + KEPT_FOR_MS + 1)
+    assert not list(entries(tmp_path))
+    forget_old(tmp_path / "none", NOW_MS)
+
+
+def test_without_its_marks_a_delivery_is_as_if_no_picture_had_been_sent(make_jpeg: Make) -> None:
+    body = b'{"plate": "TE57 ABC", "overview": "' + base64.b64encode(make_jpeg(320, 180)) + b'"}'
+    assert unmarked(text_only(body)) == b'{"plate": "TE57 ABC", "overview": ""}'
 
 
 def test_one_of_a_kind_a_minute_and_none_of_a_camera_without_authority(
