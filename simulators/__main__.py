@@ -7,7 +7,7 @@ import importlib
 import sys
 
 VERBS = {
-    "camera": ("simulators.camera", "a camera that pushes reads over HTTP"),
+    "camera": ("simulators.camera", "a camera of any vendor, over that vendor's transports"),
     "broker": ("simulators.broker", "an MQTT broker on loopback"),
     "network": ("simulators.network", "a link that can be cut, frozen and slowed"),
     "backoffice": ("simulators.backoffice.main", "the store and its page"),

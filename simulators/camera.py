@@ -1,4 +1,4 @@
-"""A camera that takes pictures of traffic and pushes them over HTTP until it hears that they are stored.
+"""A camera of any vendor that takes pictures of traffic and hands them over in that vendor's way.
 
 What it heard is in its journal, line by line, on disk before the next event: the only account of the node's promise
 that the node did not write. The journal holds no plate and no picture.
@@ -8,210 +8,88 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import json
-import os
 import random
 import re
 import signal
-import time
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, timezone
+import sys
+from dataclasses import replace
+from datetime import UTC, timedelta, timezone
 from pathlib import Path
 
-import aiohttp
+from simulators.over.building import NoSuchPlace, Place, carrier_for
+from simulators.over.carrier import Habits, Temper
+from simulators.over.life import Camera, Scene
+from simulators.over.ways import VENDORS, WAYS, Way, ways_of
+from simulators.payloads import Device, Headers
+from simulators.vendors.telling import Mount
 
-from simulators.payloads import Device, Headers, Push, event, generic_json, hikvision_heartbeat, hikvision_push
-from simulators.pictures import Pictures, Road
-from simulators.traffic import Vehicle, vehicles
-
-DIALECTS = ("hikvision", "generic")
-MEMORY = 32
-"""Events that a camera holds while nobody takes them; then it takes no more pictures."""
-PAUSES_S = (0.5, 1.0, 2.0, 4.0, 5.0)
-ANSWER_LIMIT_S = 10.0
-STORED = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """How one camera is mounted and set. `reads` None means without end; `retry_for_s` is per event."""
-
-    dialect: str
-    url: str
-    device: Device
-    journal: Path
-    headers: Headers
-    rate_per_s: float
-    reads: int | None
-    seed: int
-    zone: timezone
-    size_px: tuple[int, int]
-    infrared: bool
-    retry_for_s: float
-    heartbeat_s: float
-    unread: float
-    parallel: int
-    keep_alive: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Shot:
-    """One event with the very bytes that every try sends."""
-
-    uuid: str
-    push: Push = field(repr=False)
-    readable: bool
-
-
-class Camera:
-    """Artist, pushers and heartbeat of one camera, from start to `stop`."""
-
-    def __init__(self, setup: Setup) -> None:
-        self._setup = setup
-        self._chance = random.Random(f"{setup.seed} {setup.device.mac}")
-        self._memory: asyncio.Queue[Shot | None] = asyncio.Queue(MEMORY)
-        self._stopping = asyncio.Event()
-        self._counts: Counter[str] = Counter()
-
-    def stop(self) -> None:
-        """Take no more pictures, finish the try in hand, give up the rest."""
-        self._stopping.set()
-
-    async def work(self) -> dict[str, object]:
-        """Returns the summary once every event has a verdict."""
-        setup = self._setup
-        began = time.monotonic()
-        connector = aiohttp.TCPConnector(
-            local_addr=(setup.device.address, 0), force_close=not setup.keep_alive, limit=setup.parallel + 1
-        )
-        limit = aiohttp.ClientTimeout(total=ANSWER_LIMIT_S)
-        setup.journal.parent.mkdir(parents=True, exist_ok=True)
-        with setup.journal.open("a", encoding="utf-8") as journal:
-            async with aiohttp.ClientSession(connector=connector, timeout=limit) as http:
-                heartbeat = asyncio.create_task(self._beat(http))
-                async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(self._take_pictures())
-                    for _ in range(setup.parallel):
-                        tasks.create_task(self._push_all(http, journal.fileno()))
-                heartbeat.cancel()
-                await asyncio.gather(heartbeat, return_exceptions=True)
-        names = ("captured", "stored", "refused", "gave_up", "unread", "tries", "heartbeats")
-        return {
-            "camera": setup.device.mac,
-            **{name: self._counts[name] for name in names},
-            "seconds": round(time.monotonic() - began, 3),
-        }
-
-    async def _take_pictures(self) -> None:
-        """Draw ahead of time, then take the picture in the moment the vehicle passes.
-
-        The time that is sent is the moment of the picture: a push that has to wait shows in it.
-        """
-        setup = self._setup
-        loop = asyncio.get_running_loop()
-        road = await asyncio.to_thread(Road, setup.seed, setup.size_px, infrared=setup.infrared)
-        start = loop.time()
-        for vehicle in self._traffic():
-            pictures = await asyncio.to_thread(road.take, vehicle)
-            await self._pause(start + vehicle.at_s - loop.time())
-            if self._stopping.is_set():
-                break
-            self._counts["captured"] += 1
-            self._counts["unread"] += not vehicle.readable
-            await self._memory.put(self._shot(vehicle, pictures))
-        for _ in range(setup.parallel):
-            await self._memory.put(None)
-
-    def _traffic(self) -> Iterator[Vehicle]:
-        setup = self._setup
-        name = f"{setup.seed} {setup.device.mac}"
-        for count, vehicle in enumerate(vehicles(name, setup.rate_per_s, unread=setup.unread)):
-            if setup.reads is not None and count >= setup.reads:
-                return
-            yield vehicle
-
-    def _shot(self, vehicle: Vehicle, pictures: Pictures) -> Shot:
-        setup = self._setup
-        what = event(self._chance, datetime.now(setup.zone), vehicle, pictures)
-        if setup.dialect == "generic":
-            return Shot(what.uuid, generic_json(setup.device.mac, what), vehicle.readable)
-        return Shot(what.uuid, hikvision_push(setup.device, what, setup.headers), vehicle.readable)
-
-    async def _push_all(self, http: aiohttp.ClientSession, journal: int) -> None:
-        while (shot := await self._memory.get()) is not None:
-            line = await self._push(http, shot)
-            self._counts[str(line["verdict"])] += 1
-            os.write(journal, json.dumps(line).encode() + b"\n")
-            os.fsync(journal)
-
-    async def _push(self, http: aiohttp.ClientSession, shot: Shot) -> dict[str, object]:
-        """Send the same bytes until the answer is 200, or the time for retries is over, or the camera is stopped."""
-        deadline = time.monotonic() + self._setup.retry_for_s
-        tries = 0
-        status: int | None = None
-        while not self._stopping.is_set():
-            tries += 1
-            self._counts["tries"] += 1
-            status = await self._post(http, shot.push)
-            if status == STORED or time.monotonic() >= deadline:
-                break
-            await self._pause(min(PAUSES_S[min(tries, len(PAUSES_S)) - 1], deadline - time.monotonic()))
-        refused = status is not None and 400 <= status < 500
-        return {
-            "uuid": shot.uuid,
-            "verdict": "stored" if status == STORED else "refused" if refused else "gave_up",
-            "status": status,
-            "tries": tries,
-            "at_ms": time.time_ns() // 1_000_000,
-            "readable": shot.readable,
-        }
-
-    async def _post(self, http: aiohttp.ClientSession, push: Push) -> int | None:
-        """The status of the answer, or None where none came."""
-        headers = {"Content-Type": push.content_type}
-        try:
-            async with http.post(self._setup.url, data=push.body, headers=headers) as answer:
-                await answer.read()
-                return answer.status
-        except (aiohttp.ClientError, TimeoutError, OSError):
-            return None
-
-    async def _beat(self, http: aiohttp.ClientSession) -> None:
-        setup = self._setup
-        if setup.dialect != "hikvision" or setup.heartbeat_s <= 0:
-            return
-        while True:
-            if await self._post(http, hikvision_heartbeat(setup.device, datetime.now(setup.zone))) == STORED:
-                self._counts["heartbeats"] += 1
-            await asyncio.sleep(setup.heartbeat_s)
-
-    async def _pause(self, seconds: float) -> None:
-        if seconds > 0:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), seconds)
+WRONG_USE = 64
+HABITS: tuple[str, ...] = (
+    "retry_for_s",
+    "duplicates",
+    "bytes_per_s",
+    "cut",
+    "garbage",
+    "left_open",
+    "keep_alive",
+    "scattered",
+)
+HABITS += ("lie", "gap_s", "replays")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--as", dest="dialect", choices=DIALECTS, default="hikvision")
-    parser.add_argument("--to", required=True, metavar="URL")
+    overs = sorted({over for _, over in WAYS})
+    parser.add_argument("--as", "--dialect", dest="vendor", choices=VENDORS, default="hikvision")
+    parser.add_argument("--over", choices=overs, help="default: the vendor's first way")
+    parser.add_argument("--to", metavar="URL|HOST:PORT|DEVICE", help="whom it calls; not where it is called")
     parser.add_argument("--from", dest="source", default="127.0.0.11", metavar="ADDRESS", help="on loopback")
+    parser.add_argument("--port", type=int, default=0, help="where it is called; 0: any free one, which it says")
+    parser.add_argument("--login", type=login, metavar="NAME:PASSWORD", help="asked of callers, or given to the node")
+    parser.add_argument("--scheme", choices=("digest", "basic"), default="digest", help="of a login that it gives")
+    parser.add_argument("--baud", type=int, default=9600)
     parser.add_argument("--mac", default="02:00:00:00:00:01", help="the identity it sends")
     parser.add_argument("--rate", type=float, default=2.0, help="vehicles a second, on average")
     parser.add_argument("--reads", type=int, help="end after this many events; default: go on")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--journal", type=Path, required=True, metavar="FILE")
-    parser.add_argument("--tz-offset", type=zone, default=UTC, metavar="+HH:MM", help="default +00:00")
     parser.add_argument("--size", type=size, default=(1920, 1080), metavar="WxH")
-    parser.add_argument("--headers", type=Headers, choices=list(Headers), default=Headers.PLAIN)
     parser.add_argument("--infrared", action="store_true")
-    parser.add_argument("--retry-for", type=float, default=300.0, metavar="SECONDS", help="for each event; 0: one try")
-    parser.add_argument("--heartbeat", type=float, default=5.0, metavar="SECONDS", help="0: none")
-    parser.add_argument("--unread", type=float, default=0.03, metavar="SHARE", help="vehicles without a read, 0 to 1")
+    parser.add_argument("--unread", type=share, default=0.03, metavar="SHARE", help="vehicles without a read, 0 to 1")
     parser.add_argument("--parallel", type=int, default=2, help="pushes in hand at a time")
-    parser.add_argument("--keep-alive", action="store_true", help="default: a connection for each event")
+    parser.add_argument("--heartbeat", type=float, metavar="SECONDS", help="0: none")
+    _add_clock(parser.add_argument_group("clock"))
+    _add_forms(parser.add_argument_group("forms of the vendor"))
+    _add_habits(parser.add_argument_group("habits; without them, the vendor's own"))
+
+
+def _add_clock(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--tz-offset", type=zone, default=UTC, metavar="+HH:MM", help="of its face; default +00:00")
+    group.add_argument("--stamp-offset", type=zone, metavar="+HH:MM", help="written where the vendor writes one")
+    group.add_argument("--clock-error", type=float, default=0.0, metavar="SECONDS", help="its clock is so far ahead")
+
+
+def _add_forms(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--headers", type=Headers, choices=list(Headers), default=Headers.PLAIN)
+    group.add_argument("--shape", help="one of the vendor's forms; an unknown one is answered with their names")
+    group.add_argument("--template", default="", help="of Vaxtor and Nedap")
+    group.add_argument("--misread", type=share, default=0.0, metavar="SHARE", help="first words that are wrong")
+    group.add_argument("--groups", type=share, metavar="SHARE", help="passages that come twice under one name")
+    group.add_argument("--unexpanded", type=share, metavar="SHARE", help="messages whose date was not filled in")
+
+
+def _add_habits(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--retry-for", dest="retry_for_s", type=float, metavar="SECONDS", help="per event; 0: one try")
+    group.add_argument("--duplicates", type=share, metavar="SHARE", help="events that are delivered once more")
+    group.add_argument("--slow", dest="bytes_per_s", type=int, metavar="BYTES_PER_S", help="0: at once")
+    group.add_argument("--cut", type=share, metavar="SHARE", help="first tries that end in the middle")
+    group.add_argument("--garbage", type=share, metavar="SHARE", help="events with something else before them")
+    group.add_argument("--left-open", type=share, metavar="SHARE", help="half messages on connections that are left")
+    group.add_argument("--keep-alive", action=argparse.BooleanOptionalAction, help="one connection for all events")
+    group.add_argument("--scattered", action=argparse.BooleanOptionalAction, help="written in pieces that end anywhere")
+    group.add_argument("--lie", type=share, metavar="SHARE", help="announced lengths that are wrong")
+    group.add_argument("--gap", dest="gap_s", type=float, metavar="SECONDS", help="between the messages of one event")
+    group.add_argument("--replays", type=share, metavar="SHARE", help="events that are told again as the state")
 
 
 def zone(text: str) -> timezone:
@@ -229,32 +107,83 @@ def size(text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
+def share(text: str) -> float:
+    """Raises `ValueError`, which argparse reports, for what is not from 0 to 1."""
+    number = float(text)
+    if not 0 <= number <= 1:
+        raise ValueError("a share is from 0 to 1")
+    return number
+
+
+def login(text: str) -> tuple[str, str]:
+    """`name:password`. Raises `ValueError`, which argparse reports."""
+    name, colon, password = text.partition(":")
+    if not name or not colon:
+        raise ValueError("not of the form NAME:PASSWORD")
+    return name, password
+
+
 def run(args: argparse.Namespace) -> int:
-    """Work until the events are done or SIGTERM; prints one line of JSON."""
-    setup = Setup(
-        dialect=args.dialect,
-        url=args.to,
+    """Work until the events are done or SIGTERM; prints one line of JSON. 64 where the options do not fit."""
+    try:
+        camera = made(args)
+    except NoSuchPlace as problem:
+        print(problem, file=sys.stderr)
+        return WRONG_USE
+    print(json.dumps(asyncio.run(_until_told(camera))), flush=True)
+    return 0
+
+
+def made(args: argparse.Namespace) -> Camera:
+    """The camera that the options describe. Raises `NoSuchPlace` where they do not fit together."""
+    over = args.over or ways_of(args.vendor)[0]
+    way = WAYS.get((args.vendor, over))
+    if way is None:
+        raise NoSuchPlace(f"--as {args.vendor} has --over {' or '.join(ways_of(args.vendor))}")
+    if args.shape is not None and args.shape not in way.shapes:
+        raise NoSuchPlace(f"--as {args.vendor} --over {over} has --shape {' or '.join(way.shapes) or '(none)'}")
+    mount = _mount(way, args)
+    given = {name: value for name in HABITS if (value := getattr(args, name)) is not None}
+    temper = Temper(_habits(way, given), random.Random(f"habits {args.seed} {args.mac}"))
+    place = Place(args.to, args.source, args.port, args.parallel, args.login, args.scheme, args.baud)
+    carrier = carrier_for(way, mount, place, temper)
+    return Camera((args.vendor, over), way, mount, _scene(way, args), carrier, temper)
+
+
+def _habits(way: Way, given: dict[str, float]) -> Habits:
+    return replace(way.habits, **given)  # type: ignore[arg-type]  # argparse has seen to the types
+
+
+def _mount(way: Way, args: argparse.Namespace) -> Mount:
+    return Mount(
         device=Device(mac=args.mac, address=args.source),
-        journal=args.journal,
+        stamp=args.stamp_offset or way.stamp,
+        shape=args.shape or way.shapes[0],
         headers=args.headers,
+        template=args.template,
+        misread=args.misread,
+        groups=way.groups if args.groups is None else args.groups,
+        unexpanded=way.unexpanded if args.unexpanded is None else args.unexpanded,
+    )
+
+
+def _scene(way: Way, args: argparse.Namespace) -> Scene:
+    return Scene(
+        journal=args.journal,
         rate_per_s=args.rate,
         reads=args.reads,
         seed=args.seed,
         zone=args.tz_offset,
+        clock_error=timedelta(seconds=args.clock_error),
         size_px=args.size,
         infrared=args.infrared,
-        retry_for_s=args.retry_for,
-        heartbeat_s=args.heartbeat,
         unread=args.unread,
-        parallel=args.parallel,
-        keep_alive=args.keep_alive,
+        heartbeat_s=way.heartbeat_s if args.heartbeat is None else args.heartbeat,
     )
-    print(json.dumps(asyncio.run(_until_told(Camera(setup)))), flush=True)
-    return 0
 
 
 async def _until_told(camera: Camera) -> dict[str, object]:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, camera.stop)
-    return await camera.work()
+    return await camera.work(lambda found: print(json.dumps(found), flush=True))

@@ -100,6 +100,13 @@ def hikvision_other(device: Device, at: datetime) -> Push:
     return _bare_event(device, at, "fielddetection", "active", channel=device.channel, posts=12)
 
 
+def hikvision_xml(device: Device, what: Event, *, with_pictures: bool) -> bytes:
+    """The read alone, as the alert stream carries it; without pictures none is named in it."""
+    chance = random.Random(what.uuid)
+    plate_id = _stamped_id(chance, what.captured_at, 13) if what.vehicle.readable else None
+    return _anpr_xml(device, what, plate_id, _stamped_id(chance, what.captured_at, 13), with_pictures=with_pictures)
+
+
 def generic_json(camera: str, what: Event) -> Push:
     """The project's own JSON; a vehicle that was not read has a null plate and no plate patch."""
     vehicle = what.vehicle
@@ -175,14 +182,16 @@ def _envelope(device: Device, at: datetime, kind: str, state: str, channel: int,
 <eventDescription>{description}</eventDescription>"""
 
 
-def _anpr_xml(device: Device, what: Event, plate_id: str | None, scene_id: str) -> bytes:
+def _anpr_xml(device: Device, what: Event, plate_id: str | None, scene_id: str, *, with_pictures: bool = True) -> bytes:
     vehicle = what.vehicle
     plate = vehicle.vrm.replace(" ", "") if vehicle.readable else "unknown"
     direction = "forward" if vehicle.direction is Direction.TOWARD else "reverse"
     believe = ",".join(["99"] * len(plate)) if vehicle.readable else ""
     width, height = what.pictures.size_px
-    plate_picture = _picture_info("licensePlatePicture", what, plate_id, None) if plate_id else ""
-    scene_picture = _picture_info("detectionPicture", what, scene_id, _grid_box(what))
+    named = ""
+    if with_pictures:
+        named = _picture_info("licensePlatePicture", what, plate_id, None) if plate_id else ""
+        named += _picture_info("detectionPicture", what, scene_id, _grid_box(what))
     return f"""<?xml version="1.0" encoding="UTF-8"?>
 <EventNotificationAlert version="2.0" xmlns="{NAMESPACE}">
 {_envelope(device, what.captured_at, "ANPR", "active", device.channel, 1)}
@@ -205,11 +214,11 @@ def _anpr_xml(device: Device, what: Event, plate_id: str | None, scene_id: str) 
 <vehileModel>0</vehileModel>
 </vehicleInfo>
 <pictureInfoList>
-{plate_picture}{scene_picture}</pictureInfoList>
+{named}</pictureInfoList>
 <originalLicensePlate>{escape(plate)}</originalLicensePlate>
 </ANPR>
 <UUID>{what.uuid}</UUID>
-<picNum>{2 if plate_id else 1}</picNum>
+<picNum>{named.count("<pictureInfo>")}</picNum>
 <isDataRetransmission>false</isDataRetransmission>
 <detectionBackgroundImageResolution>
 <height>{height}</height>
