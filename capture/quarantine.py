@@ -22,6 +22,7 @@ from capture.redact import text_only
 from edge.admit import utc_day
 from edge.camera import AuthorisationState, Camera
 from edge.errors import Tampered
+from edge.schema import sync_directory
 from edge.seal import SUITE
 from edge.sign import decode, encode, key_id
 
@@ -121,6 +122,7 @@ def keep(folder: Path, key: X25519PublicKey, delivery: Delivery, camera: str, re
         file.flush()
         os.fsync(file.fileno())
     new.replace(folder / (entry.id + SUFFIX))
+    sync_directory(folder)
     return entry
 
 

@@ -26,11 +26,13 @@ from edge.ledger import Ledger
 from edge.node import Node
 from edge.notify import Notifier
 from edge.read import Evidence, Read
+from edge.retention import Terms
 from edge.schema import make_folder
 from edge.seal import sealer
 from edge.worker import LedgerThread
 from firmware_config.load import Loaded
 from firmware_config.model import Camera as CameraSettings
+from firmware_config.profile import max_age_days
 
 
 @asynccontextmanager
@@ -49,6 +51,7 @@ async def node(loaded: Loaded, notifier: Notifier) -> AsyncIterator[Node]:
         pool = ThreadPoolExecutor(settings.compress.threads or max(1, cores() - 1), "image")
         down.callback(pool.shutdown)
         made = Node(loaded, clock, thread, ledger.session, ledger.epoch)
+        thread.tended = lambda done: made.courier.look_again() if done.put_back else made.courier.ring()
         tasks = await down.enter_async_context(_stoppable())
         tasks(_fatal(thread.failed))
         tasks(made.link.run())
@@ -104,6 +107,8 @@ def _open_ledger(loaded: Loaded, clock: Clock) -> Ledger:
         clock=clock,
         max_bytes=settings.ledger.max_bytes,
         config_digest=loaded.digest,
+        terms=Terms(max_age_days(loaded.profile, settings.ledger.max_age_days) * 86_400_000),
+        ballast_bytes=settings.ledger.ballast_bytes,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from edge.chain import ChainEnd
 from edge.read import Evidence
 
 
@@ -52,8 +53,11 @@ Change = Accept | Enter | Settle
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What is buffered. `oldest_ms`: when the oldest waiting record was received, None where none waits;
-    `entered_bytes` and `left_bytes`: sealed bytes written and let go since the start."""
+    """What is buffered. `oldest_ms`: from when the age of the oldest waiting record counts, None where none waits;
+    `entered_bytes` and `left_bytes`: sealed bytes written and let go since the start. `max_age_ms`: the lawful age,
+    None where none is set; `shedding`: the kind of record that was given up in the last minutes, or nothing; `shed`:
+    how many since the start. `quarantined`: ledgers that are set aside, `unsalvaged` of them not gone through yet.
+    `ballast_gone`: the disk was full, and no read is taken until it is not."""
 
     waiting: int
     waiting_bytes: int
@@ -65,3 +69,24 @@ class Usage:
     last_row: int
     entered_bytes: int = 0
     left_bytes: int = 0
+    max_age_ms: int | None = None
+    shedding: str = ""
+    shed: int = 0
+    quarantined: int = 0
+    unsalvaged: int = 0
+    ballast_gone: bool = False
+
+
+def checkpoint(end: ChainEnd, shed: Mapping[str, int], oldest: tuple[bytes, int] | None, at_ms: int) -> dict[str, Any]:
+    """The statement of wire.md 4.4. `oldest`: epoch and number of the oldest record without a receipt."""
+    return {
+        "v": 1,
+        "node": end.node,
+        "epoch": end.epoch,
+        "seq": end.seq,
+        "head": end.head,
+        "counts": end.counts(),
+        "shed": dict(shed),
+        "oldest": list(oldest) if oldest is not None else None,
+        "at_ms": at_ms,
+    }

@@ -1,13 +1,14 @@
 """The ledger: numbered, chained, signed, sealed and durable - in one transaction.
 
-One thread owns it. A change returns only after its commit. Nothing here deletes a record but a receipt, and nothing
-counts its rows: start and steady cost do not grow with depth.
+One thread owns it. A change returns only after its commit. No record goes but on a receipt or by a signed act
+(edge.keeping), and nothing counts its rows: start and steady cost do not grow with depth.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,19 @@ from typing import Any
 import apsw
 
 from edge import leaving, record, row, seen
+from edge.ballast import Ballast
 from edge.chain import ChainEnd, link
-from edge.changes import Accept, Change, Enter, Settle, State, Tier, Usage
+from edge.changes import Accept, Change, Enter, Settle, State, Tier, Usage, checkpoint
 from edge.claim import Outcome, Received
 from edge.clock import Clock
 from edge.errors import EdgeError, StorageFailed, Tampered, Unavailable
+from edge.keeping import Keeping, Tended
 from edge.read import Captured, Evidence, FittedImage, Kind, Record
-from edge.schema import PAGE_BYTES, RESERVE_PAGES, open_writer
+from edge.retention import Terms, fitting
+from edge.schema import PAGE_BYTES, RESERVE_PAGES, disk_failing
 from edge.seal import Sealer
 from edge.sign import CHECKPOINT_TYPE, Signer, encode, sign
+from edge.soundness import SetAside, opened, session_before
 
 _SESSION_SHIFT = 40
 _SEQ_MASK = (1 << _SESSION_SHIFT) - 1
@@ -34,6 +39,11 @@ class _Begin:
     """Begin the epoch of this session; always together with its `started` act."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Tend:
+    """What a quiet moment is for. Result: a `Tended`."""
+
+
 def row_of(session: int, seq: int) -> int:
     return session << _SESSION_SHIFT | seq
 
@@ -42,14 +52,26 @@ class Ledger:
     """Made by `Ledger.open`, which also begins a new epoch. Used from one thread only."""
 
     def __init__(
-        self, db: apsw.Connection, node: str, signer: Signer, sealer: Sealer, clock: Clock, max_bytes: int
+        self,
+        db: apsw.Connection,
+        state: Path,
+        node: str,
+        signer: Signer,
+        sealer: Sealer,
+        clock: Clock,
+        max_bytes: int,
+        terms: Terms | None,
+        ballast: Ballast,
     ) -> None:
         self._db = db
+        self._state = state
         self._node = node
         self._signer = signer
         self._sealer = sealer
         self._clock = clock
         self._max_bytes = max_bytes
+        self._ballast = ballast
+        self._keeping = Keeping(db, state, node, terms, self._enter)
         self.session = 0
         self.epoch = b""
         self._end = ChainEnd(node, self.epoch, 0, record.NO_HEAD)
@@ -67,13 +89,34 @@ class Ledger:
         max_bytes: int,
         config_digest: str,
         random_bytes: Callable[[int], bytes] = os.urandom,
+        terms: Terms | None = None,
+        ballast_bytes: int = 0,
     ) -> Ledger:
-        """Open the file in `state` and begin an epoch, whose first record names the end of the one before."""
-        ledger = cls(open_writer(state, max_bytes), node, signer, sealer, clock, max_bytes)
-        ledger._begin(config_digest, random_bytes)
+        """Open the file in `state` and begin an epoch, whose first record names the end of the one before. A ruined
+        file is set aside whole, and that record says so. Without `terms` nothing is ever shed or erased."""
+        ballast = Ballast(state, ballast_bytes)
+
+        def begun() -> Ledger:
+            room = ballast.room_for(max_bytes)
+            found = opened(state, room, clock.now().utc_ms, clock.mono_s)
+            with ExitStack() as undo:
+                undo.callback(found.db.close)
+                ledger = cls(found.db, state, node, signer, sealer, clock, room, terms, ballast)
+                ledger._begin(config_digest, random_bytes, found.set_aside)
+                undo.pop_all()
+            return ledger
+
+        try:
+            ledger = begun()
+        except StorageFailed:
+            if not ballast.release_if_full():
+                raise
+            ledger = begun()
+        ballast.make()
         return ledger
 
     def close(self) -> None:
+        self._keeping.close()
         self._db.close()
 
     # changes
@@ -83,60 +126,90 @@ class Ledger:
 
         Raises `StorageFailed` where the disk fails: then nothing is known and the process must end.
         """
-        full = self._full()
-        results: list[int | Outcome | EdgeError] = [
-            full if full is not None and isinstance(change, Accept) else 0 for change in changes
-        ]
-        todo = [i for i, result in enumerate(results) if not isinstance(result, EdgeError)]
         try:
-            done = self._transaction([changes[i] for i in todo])
+            return self._transaction(changes)
         except apsw.FullError:
-            # Only receipts free room: they must go through when nothing else does.
-            settles = [i for i in todo if isinstance(changes[i], Settle)]
-            done = self._settle_alone([changes[i] for i in settles])
-            results = [_no_room() for _ in changes]
-            todo = settles
-        for i, result in zip(todo, done, strict=True):
-            results[i] = result
+            # Only receipts free room, and only acts say why it is short: they go through when nothing else does.
+            released = self._ballast.release_if_full()
+        if released:
+            with suppress(apsw.FullError):
+                return self._some_alone(changes, (Settle, Enter))
+        with disk_failing(self._state):
+            return self._some_alone(changes, (Settle,))
+
+    def _some_alone(self, changes: Sequence[Change], kinds: tuple[type, ...]) -> list[int | Outcome | EdgeError]:
+        """The changes of these kinds in a transaction of their own; the others hear that there is no room."""
+        todo = [change for change in changes if isinstance(change, kinds)]
+        done = iter(self._transaction(todo) if todo else ())
+        return [next(done) if isinstance(change, kinds) else _no_room() for change in changes]
+
+    def tend(self) -> Tended:
+        """Use a quiet moment: erase what is past its age, make room, put back what was salvaged, note the clock."""
+        self._ballast.make()
+        seq = self._end.seq
+        try:
+            (done,) = self._transaction([_Tend()])
+        except apsw.FullError:
+            self._ballast.release_if_full()
+            return Tended()
+        return Tended(self._end.seq - seq, done.put_back, done.more)
+
+    def _transaction(self, changes: Sequence[Change | _Begin | _Tend]) -> list[Any]:
+        """Each change's result, all durable. `apsw.FullError` where they did not fit: then nothing was done."""
+        end, flow, standing = self._end, (self._entered_bytes, self._left_bytes), self._keeping.standing
+        with disk_failing(self._state, but=apsw.FullError):
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                results = self._applied(changes)
+                if self._end is not end:
+                    self._write_end()
+                self._db.execute("COMMIT")
+            except apsw.FullError:
+                self._end, (self._entered_bytes, self._left_bytes) = end, flow
+                self._keeping.rolled_back(standing)
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+        self._keeping.committed()
         return results
 
-    def _settle_alone(self, settles: Sequence[Change]) -> list[int | Outcome]:
-        try:
-            return self._transaction(settles) if settles else []
-        except apsw.FullError as problem:
-            raise _broken(problem) from problem
-
-    def _transaction(self, changes: Sequence[Change | _Begin]) -> list[int | Outcome]:
-        end, flow = self._end, (self._entered_bytes, self._left_bytes)
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            results = [self._apply(change) for change in changes]
-            self._write_end()
-            self._db.execute("COMMIT")
-        except apsw.FullError:
-            self._end, (self._entered_bytes, self._left_bytes) = end, flow
-            self._roll_back()
-            raise
-        except apsw.Error as problem:
-            raise _broken(problem) from problem
+    def _applied(self, changes: Sequence[Change | _Begin | _Tend]) -> list[Any]:
+        now = self._clock.now()
+        begins = any(isinstance(change, _Begin) for change in changes)
+        if not begins:
+            self._keeping.look(now)
+        if any(isinstance(change, Accept) for change in changes):
+            self._keeping.make_room(now, leaving.used_bytes(self._db), self._max_bytes)
+        used = leaving.used_bytes(self._db)
+        results = [self._apply(change, used) for change in changes]
+        if begins:  # an epoch's first record is its `started` act
+            self._keeping.look(now)
         return results
 
-    def _apply(self, change: Change | _Begin) -> int | Outcome:
+    def _apply(self, change: Change | _Begin | _Tend, used_bytes: int) -> int | Outcome | EdgeError | Tended:
         match change:
             case Accept(evidence):
-                return self._accept(evidence)
+                full = self._ballast.gone or used_bytes >= self._max_bytes // PAGE_BYTES * PAGE_BYTES
+                return _no_room() if full else self._accept(evidence, used_bytes)
             case Enter(act, detail):
-                now = self._clock.now()
-                return self._append(Kind.ACT, record.at(now), now, record.act_body(act, detail))
+                return self._enter(act, detail)
             case Settle():
                 return self._settle(change)
+            case _Tend():
+                return self._keeping.tend(self._clock.now(), self.session, used_bytes, self._max_bytes)
             case _Begin():
                 row_of_epoch = (self.session, self.epoch, self._end.head, self._clock.now().utc_ms)
                 self._db.execute("INSERT INTO epochs VALUES (?, ?, 0, ?, 0, 0, 0, ?)", row_of_epoch)
                 return 0
 
-    def _accept(self, evidence: Evidence) -> Outcome:
+    def _enter(self, act: str, detail: Mapping[str, Any]) -> int:
+        now = self._clock.now()
+        return self._append(Kind.ACT, record.at(now), now, record.act_body(act, detail))
+
+    def _accept(self, evidence: Evidence, used_bytes: int) -> Outcome:
         read = evidence.read
+        if self._keeping.terms is not None:
+            evidence = fitting(evidence, used_bytes, self._max_bytes)
         if read.repeat_key is not None and not seen.first_time(self._db, read.repeat_key, read.received.utc_ms):
             return Outcome.REPEATED
         first = seen.first_on(self._db, read.passage_key, read.received.utc_ms)
@@ -151,16 +224,13 @@ class Ledger:
 
     def _append(self, kind: Kind, captured: Captured, received: Received, body: record.Body) -> int:
         new = link(self._end, kind, captured, received, body, self._signer, self._sealer)
-        size = len(new.data)
-        tier = Tier.OVERVIEW if kind is Kind.OVERVIEW else Tier.FIRST
         at = row_of(self.session, new.end.seq)
-        self._db.execute(
-            "INSERT INTO records VALUES (?, ?, ?, 0, NULL, ?, ?, ?, ?, ?)",
-            (at, kind.value, tier.value, new.received_ms, size, new.digest, new.end.head, new.data),
-        )
-        self._db.execute("UPDATE totals SET waiting = waiting + 1, waiting_bytes = waiting_bytes + ?", (size,))
+        fresh = leaving.enter(self._db, at, kind, new.received_ms, (new.digest, new.end.head), new.data)
+        if not fresh:  # a disk that took back what it had said was written
+            raise StorageFailed("the ledger holds a record under a new number", "the disk lies: anpr-edge doctor disk")
+        self._keeping.appended(at, kind)
         self._end = new.end
-        self._entered_bytes += size
+        self._entered_bytes += len(new.data)
         return new.end.seq
 
     def _settle(self, settle: Settle) -> int:
@@ -183,7 +253,7 @@ class Ledger:
         A damaged row is set aside and counted, and is not among them.
         """
         rows = self._ask(
-            "SELECT r.row, e.epoch, r.kind, r.received_ms, r.data FROM records r"
+            "SELECT r.row, e.epoch, CAST(r.kind AS BLOB), r.received_ms, r.data FROM records r"
             " JOIN epochs e ON e.session = r.row >> 40"
             " WHERE r.state = 0 AND r.tier = ? AND r.row > ? AND r.row <= ? ORDER BY r.row LIMIT ?",
             (tier.value, after_row, until_row, limit),
@@ -194,75 +264,43 @@ class Ledger:
         for at, epoch, kind, received_ms, data in rows:
             seq = at & _SEQ_MASK
             try:
-                yield Record(at, epoch, seq, Kind(kind), received_ms, row.unwrap(epoch, seq, data))
+                yield Record(at, epoch, seq, Kind(kind.decode()), received_ms, row.unwrap(epoch, seq, data))
             except (Tampered, ValueError):
-                self._damaged(at)
-
-    def _damaged(self, at: int) -> None:
-        try:
-            with self._db:
-                leaving.set_aside(self._db, at, State.DAMAGED, "row_tag")
-        except apsw.Error as problem:
-            raise _broken(problem) from problem
+                with disk_failing(self._state), self._db:
+                    leaving.set_aside(self._db, at, State.DAMAGED, "row_tag")
 
     def usage(self) -> Usage:
-        ((waiting, waiting_bytes, refused, damaged),) = self._ask(
-            "SELECT waiting, waiting_bytes, refused, damaged FROM totals"
-        )
-        oldest = self._oldest()
-        used = (self._pragma("page_count") - self._pragma("freelist_count")) * PAGE_BYTES
-        last = row_of(self.session, self._end.seq)
-        oldest_ms = oldest[1] if oldest else None
-        flow = (self._entered_bytes, self._left_bytes)
-        return Usage(waiting, waiting_bytes, refused, damaged, oldest_ms, used, self._max_bytes, last, *flow)
-
-    def _oldest(self) -> tuple[int, int] | None:
-        """Row and time of the oldest waiting record: the first of either tier."""
-        firsts = [
-            found
-            for tier in Tier
-            for found in self._ask(
-                "SELECT row, received_ms FROM records WHERE state = 0 AND tier = ? ORDER BY row LIMIT 1", (tier.value,)
-            )
-        ]
-        return min(firsts) if firsts else None
+        last, flow = row_of(self.session, self._end.seq), (self._entered_bytes, self._left_bytes)
+        with disk_failing(self._state):
+            return self._keeping.usage(self._clock.now(), self._max_bytes, last, flow, self._ballast.gone)
 
     def checkpoint(self) -> bytes:
         """A signed statement of the chain's end and of what has no receipt yet (wire.md 4.4)."""
-        oldest = self._oldest()
-        epoch_of_oldest = self._epoch(oldest[0] >> _SESSION_SHIFT) if oldest else b""
-        statement = {
-            "v": 1,
-            "node": self._node,
-            "epoch": self.epoch,
-            "seq": self._end.seq,
-            "head": self._end.head,
-            "counts": self._end.counts(),
-            "shed": {},
-            "oldest": [epoch_of_oldest, oldest[0] & _SEQ_MASK] if oldest else None,
-            "at_ms": self._clock.now().utc_ms,
-        }
+        with disk_failing(self._state):
+            first = leaving.oldest_waiting(self._db)
+            oldest = (self._epoch(first[0] >> _SESSION_SHIFT), first[0] & _SEQ_MASK) if first else None
+        statement = checkpoint(self._end, self._keeping.standing.shed, oldest, self._clock.now().utc_ms)
         return sign(self._signer, CHECKPOINT_TYPE, encode(statement))
 
     def ping(self) -> None:
         """That the thread turns and the file takes a write lock; for the watchdog."""
-        try:
+        with disk_failing(self._state):
             self._db.execute("BEGIN IMMEDIATE; ROLLBACK")
-        except apsw.Error as problem:
-            raise _broken(problem) from problem
 
     # the epoch
 
-    def _begin(self, config_digest: str, random_bytes: Callable[[int], bytes]) -> None:
-        last = self._ask("SELECT session, epoch, seq, head FROM epochs ORDER BY session DESC LIMIT 1")
-        before = {"epoch": last[0][1], "seq": last[0][2], "head": last[0][3]} if last else None
-        self.session = last[0][0] + 1 if last else 1
+    def _begin(self, config_digest: str, random_bytes: Callable[[int], bytes], aside: SetAside | None) -> None:
+        found = self._ask("SELECT session, epoch, seq, head FROM epochs ORDER BY session DESC LIMIT 1")
+        last = found[0] if found else (aside.last if aside is not None else None)
+        before = {"epoch": last[1], "seq": last[2], "head": last[3]} if last else None
+        detail: dict[str, Any] = {"before": before, "config": config_digest}
+        if aside is not None:
+            detail["quarantined"] = {"name": aside.name, "reason": aside.reason, "bytes": aside.size_bytes}
+        self.session = 1 + (last[0] if last else session_before(self._state, aside, self._clock.mono_s))
         self.epoch = self.session.to_bytes(4, "big") + random_bytes(8)
-        self._end = ChainEnd(self._node, self.epoch, 0, last[0][3] if last else record.NO_HEAD)
-        try:
-            self._transaction([_Begin(), Enter("started", {"before": before, "config": config_digest})])
-        except apsw.FullError as problem:
-            raise _broken(problem) from problem
+        self._end = ChainEnd(self._node, self.epoch, 0, last[3] if last else record.NO_HEAD)
+        with disk_failing(self._state):
+            self._transaction([_Begin(), Enter("started", detail)])
 
     def _write_end(self) -> None:
         end = self._end
@@ -277,34 +315,14 @@ class Ledger:
 
     # the file
 
-    def _full(self) -> Unavailable | None:
-        used = self._pragma("page_count") - self._pragma("freelist_count")
-        return _no_room() if used >= self._max_bytes // PAGE_BYTES else None
-
-    def _pragma(self, name: str) -> int:
-        return int(self._ask(f"PRAGMA {name}")[0][0])
-
     def _ask(self, question: str, values: tuple[Any, ...] = ()) -> list[Any]:
-        try:
+        with disk_failing(self._state):
             return self._db.execute(question, values).fetchall()
-        except apsw.Error as problem:
-            raise _broken(problem) from problem
-
-    def _roll_back(self) -> None:
-        if self._db.in_transaction:
-            self._db.execute("ROLLBACK")
 
 
 def _no_room() -> Unavailable:
     return Unavailable(
         "the ledger has no room for more reads", "see why records do not leave: anpr-edge doctor receipts"
-    )
-
-
-def _broken(problem: apsw.Error) -> StorageFailed:
-    return StorageFailed(
-        f"the disk failed under the ledger: {type(problem).__name__}",
-        "the service ends and opens the ledger anew; if this repeats, look at the disk: anpr-edge doctor disk",
     )
 
 

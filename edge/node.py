@@ -34,6 +34,8 @@ from firmware_config.authorise import cameras as known_cameras
 from firmware_config.load import Loaded
 from firmware_config.model import host_port
 from uplink.courier import Courier, Terms
+from uplink.double import Double
+from uplink.hours import OffPeak, hours
 from uplink.mqtt import BrokerAddress, MqttLink, Tls
 from uplink.reporter import Reporter
 from uplink.wire import Address, state_message
@@ -76,6 +78,7 @@ class Node:
             for camera in settings.cameras
         }
         self.address = Address(settings.node.operator, settings.node.site, settings.node.node)
+        self.double = Double(session, epoch.hex(), clock.mono_s)
         self.link = _link(loaded, self.address, session, self._received)
         verifier = settings.keys.receipts_from
         store_keys = [keys.load_verifier(loaded.resolve(verifier))] if verifier is not None else []
@@ -106,9 +109,11 @@ class Node:
         self.frame_lines = Lines(self.health, FRAMES, clock.mono_ns)
         self.intake: Intake | None = None
 
-    def _received(self, _topic: str, payload: bytes) -> None:
-        """Receipts are the only thing subscribed to. One too many is dropped: the store says it again."""
-        if not self._receipts.full():
+    def _received(self, topic: str, payload: bytes) -> None:
+        """Receipts, of which one too many is dropped (the store says it again), and births under this node's name."""
+        if topic == self.address.topic("birth"):
+            self.double.heard(payload, born=self.reporter.born)
+        elif not self._receipts.full():
             self._receipts.put_nowait(payload)
 
     async def take_receipts(self) -> None:
@@ -142,7 +147,14 @@ class Node:
             certificate_days=days_left(self._loaded.resolve(certificate) if certificate else None, now.utc_ms),
             uplink_up=self.link.up.is_set(),
             uplink_problem=self.link.last_problem,
-            uplink={**self.courier.counts, "connects": self.link.connects},
+            uplink={
+                **self.courier.counts,
+                "connects": self.link.connects,
+                "set_aside": self.courier.set_aside,
+                "takeovers": self.link.takeovers + self.double.births,
+                "broker": self.link.place,
+            },
+            taken_over=self.link.taken_over() or self.double.seen(),
             receipt_age_s=None if receipt_s is None else int(self._clock.mono_s() - receipt_s),
             acknowledge=settings.uplink.acknowledge,
             cameras={name: each.report(now.mono_ns, authorised[name]) for name, each in self.health.items()},
@@ -238,9 +250,10 @@ class Node:
         broker, not having read the DISCONNECT, would say `lost` of a clean stop.
         """
         while True:
+            settled = self.courier.settlement()
             if not await self._thread.ask(lambda ledger: ledger.waiting(Tier.FIRST, row - 1, row, 1)):
                 return
-            await asyncio.sleep(0.05)
+            await settled.wait()
 
 
 def _quarantine(loaded: Loaded) -> Quarantine | None:
@@ -256,7 +269,12 @@ def _link(loaded: Loaded, address: Address, session: int, received: Callable[[st
     host, port = host_port(uplink.broker)
     broker = BrokerAddress(host, port, tls_of(loaded), uplink.protocol, uplink.keepalive_s, client_id(loaded))
     will = state_message(address, "lost", session, None)
-    return MqttLink(broker, will, [address.topic("receipt")], received)
+    others = [
+        BrokerAddress(*host_port(other), tls_of(loaded), uplink.protocol, uplink.keepalive_s, client_id(loaded))
+        for other in uplink.other_brokers or ()
+    ]
+    heard = [address.topic("receipt"), address.topic("birth")]  # the second may be refused
+    return MqttLink(broker, will, heard, received, others=others)
 
 
 def client_id(loaded: Loaded) -> str:
@@ -273,13 +291,17 @@ def tls_of(loaded: Loaded) -> Tls | None:
 
 
 def _terms(loaded: Loaded) -> Terms:
-    uplink = loaded.settings.uplink
+    uplink, cheap = loaded.settings.uplink, None
+    if uplink.off_peak:
+        when = hours(uplink.off_peak, uplink.zone)
+        cheap = OffPeak(when, uplink.off_peak_rate_bytes_per_s, uplink.overviews == "off_peak")
     return Terms(
         window_bytes=uplink.window_bytes,
         backlog_share_percent=uplink.backlog_share_percent,
         receipt_timeout_s=uplink.receipt_timeout_s,
         broker_is_enough=uplink.acknowledge == "broker",
         rate_bytes_per_s=uplink.rate_bytes_per_s,
+        off_peak=cheap,
     )
 
 

@@ -13,10 +13,19 @@ from edge.errors import Tampered
 
 MAGIC = b"ANR1"
 _HEAD = struct.Struct(">4sI16s")
+HEAD_BYTES = _HEAD.size
 
 
 def wrap(epoch: bytes, seq: int, sealed: bytes) -> bytes:
     return _HEAD.pack(MAGIC, len(sealed), _tag(epoch, seq, sealed)) + sealed
+
+
+def length_at(page: bytes, at: int) -> int | None:
+    """How long the row says it is whose magic stands at this place, its own head included; None without room for it."""
+    if len(page) - at < _HEAD.size:
+        return None
+    _, length, _ = _HEAD.unpack_from(page, at)
+    return _HEAD.size + int(length)
 
 
 def unwrap(epoch: bytes, seq: int, data: object) -> bytes:

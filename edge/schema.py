@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import apsw
@@ -18,7 +18,8 @@ from sqlite_utils import Database, Migrations
 from edge.errors import Misconfigured, StorageFailed
 
 FILE = "ledger.sqlite3"
-VERSION = 2
+SUSPECT = "ledger.suspect"
+VERSION = 3
 PAGE_BYTES = 4096  # larger pages write more: 2.67x at 4 kB, 3.26x at 8 kB (security.md 3.2)
 RESERVE_PAGES = 256  # kept from reads, so that acts and deletions still fit when reads no longer do
 OLDEST_SQLITE = (3, 51, 3)  # first with the WAL-reset corruption fixed (sqlite.org/wal.html)
@@ -59,6 +60,30 @@ def passages(db: Database) -> None:
     db.execute("PRAGMA user_version = 2")
 
 
+@migrations()
+def keeping(db: Database) -> None:
+    """What age is counted by: the clock as last seen, numbers written under a clock that nobody vouched for, and since
+    when a ledger that was set aside is known. Small tables all: one row a boot, at most."""
+    for statement in (
+        """CREATE TABLE watch (
+            one INTEGER PRIMARY KEY CHECK (one = 1), boot_id TEXT NOT NULL, offset_ms INTEGER NOT NULL,
+            trusted INTEGER NOT NULL
+        ) STRICT""",
+        "CREATE TABLE unsure (first INTEGER PRIMARY KEY, last INTEGER NOT NULL, until_ms INTEGER) STRICT",
+        "CREATE TABLE set_aside (name TEXT PRIMARY KEY, known_ms INTEGER NOT NULL) STRICT",
+        "PRAGMA user_version = 3",
+    ):
+        db.execute(statement)
+
+
+class Ruined(StorageFailed):
+    """The file is no ledger, or no longer one. `reason` is a stable word. Said only of a file just opened."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the ledger {FILE} is ruined: {reason}", "never delete it: it holds evidence")
+        self.reason = reason
+
+
 def require_sqlite() -> str:
     """The version of the SQLite that writes, or `Misconfigured` where it is one that can corrupt a WAL."""
     version = apsw.sqlite_lib_version()
@@ -71,26 +96,92 @@ def require_sqlite() -> str:
 
 
 def open_writer(state: Path, max_bytes: int) -> apsw.Connection:
-    """The one connection that writes. Makes and migrates the file where needed."""
+    """The one connection that writes. Makes and migrates the file where needed. `Ruined` where the file is no ledger;
+    any other `StorageFailed` is the disk's, and says nothing of the file. Its closing leaves the log as it is until
+    `trust` is called: a ruined file's log may hold what the file does not.
+    """
     require_sqlite()
     make_folder(state, "paths.state")
     path = state / FILE
     fresh = not path.exists()
-    if fresh:
-        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
     try:
+        if fresh:
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
         if _version(path) < VERSION:
             _migrate(path)
-        connection = apsw.Connection(str(path))
-        _settle_in(connection, max_bytes)
-    except (apsw.Error, sqlite3.Error, UnicodeDecodeError) as problem:
-        raise StorageFailed(
-            f"the ledger {FILE} cannot be opened: {type(problem).__name__}",
-            "look at the disk first (anpr-edge doctor disk); never delete the file: it holds evidence",
-        ) from problem
-    if fresh:
-        sync_directory(state)
+        connection = _connected(path)
+        with ExitStack() as undo:
+            undo.callback(connection.close)
+            _settle_in(connection, max_bytes)
+            undo.pop_all()
+        if fresh:
+            sync_directory(state)
+    except (apsw.Error, sqlite3.Error, UnicodeDecodeError, OSError) as problem:
+        raise _why_not(problem) from problem
     return connection
+
+
+def _connected(path: Path) -> apsw.Connection:
+    connection = apsw.Connection(str(path))
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    return connection
+
+
+def trust(connection: apsw.Connection) -> None:
+    """The file was judged sound: from now on its closing tidies the log away, and what the log held before is in the
+    file and on the disk. Pages of a log whose sync failed once are believed written by the system and are not: left in
+    the log, the next power cut takes them (tests.proofs power --control sync-errors)."""
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0)
+    with suppress(apsw.FullError, apsw.BusyError):  # a full disk, or a reader of the log: it is emptied later
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+_RUINED = {
+    apsw.SQLITE_ERROR: "no_ledger",  # a statement of ours that this file's tables do not take
+    apsw.SQLITE_CORRUPT: "corrupt",
+    apsw.SQLITE_NOTADB: "no_database",
+    apsw.SQLITE_FORMAT: "no_database",
+    apsw.SQLITE_TOOBIG: "corrupt",
+    apsw.SQLITE_CONSTRAINT: "corrupt",
+    apsw.SQLITE_MISMATCH: "corrupt",
+}
+"""Never IOERR, FULL, READONLY, CANTOPEN or BUSY: those are the disk's and say nothing of the file."""
+
+
+def ruin(problem: BaseException) -> str | None:
+    """The word for what this error says of a file just opened; None where it says nothing of the file."""
+    if isinstance(problem, UnicodeDecodeError):
+        return "corrupt"
+    code = int(getattr(problem, "result", 0) or getattr(problem, "sqlite_errorcode", 0))
+    return _RUINED.get(code & 0xFF)
+
+
+def _why_not(problem: apsw.Error | sqlite3.Error | UnicodeDecodeError | OSError) -> StorageFailed:
+    reason = ruin(problem)
+    if reason is not None:
+        return Ruined(reason)
+    return StorageFailed(
+        f"the ledger {FILE} cannot be opened: {type(problem).__name__}",
+        "look at the disk first (anpr-edge doctor disk); never delete the file: it holds evidence",
+    )
+
+
+@contextmanager
+def disk_failing(state: Path, but: type[apsw.Error] | None = None) -> Iterator[None]:
+    """Turns what SQLite raises, `but` this, into what ends the process. Where a handle in use found the file malformed,
+    it leaves word for the next opening to look closely: it may be this handle's word only (security.md 3.4)."""
+    try:
+        yield
+    except apsw.Error as problem:
+        if but is not None and isinstance(problem, but):
+            raise
+        if isinstance(problem, apsw.CorruptError | apsw.NotADBError):
+            with suppress(OSError):
+                os.close(os.open(state / SUSPECT, os.O_CREAT | os.O_WRONLY, 0o600))
+        raise StorageFailed(
+            f"the disk failed under the ledger: {type(problem).__name__}",
+            "the service ends and opens the ledger anew; if this repeats, look at the disk: anpr-edge doctor disk",
+        ) from problem
 
 
 def _settle_in(connection: apsw.Connection, max_bytes: int) -> None:
@@ -116,7 +207,7 @@ def _settle_in(connection: apsw.Connection, max_bytes: int) -> None:
 
 
 def _version(path: Path) -> int:
-    connection = apsw.Connection(str(path))
+    connection = _connected(path)
     try:
         version = connection.pragma("user_version")
     finally:

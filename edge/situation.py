@@ -14,7 +14,8 @@ from edge.claim import ClockState
 from edge.clock import ClockQuality
 from edge.flow import NO_FLOW, Flow
 
-BUFFER_POOR, BUFFER_BAD = 0.5, 0.8  # share of the ledger's room; at 1.0 cameras are told "later"
+BUFFER_POOR, BUFFER_BAD = 0.5, 0.8  # share of the ledger's room; from the second on it sheds (edge.retention)
+AGE_POOR, AGE_BAD = 0.5, 0.8  # share of the lawful age; at 1.0 what was not sent is erased
 DISK_BAD_BYTES = 200_000_000
 CERTIFICATE_POOR_DAYS, CERTIFICATE_BAD_DAYS = 30, 7
 AUTHORISATION_POOR_DAYS = 30
@@ -43,13 +44,25 @@ class Situation:
     camera_states: Mapping[str, int]
     authorisation_days: Mapping[str, int]
     flow: Flow = NO_FLOW
+    taken_over: bool = False
 
     def oldest_age_s(self) -> int | None:
         oldest_ms = self.usage.oldest_ms
         return None if oldest_ms is None else max(0, (self.at_ms - oldest_ms) // 1000)
 
 
-NODE_CODES = ("clock", "buffer", "damaged", "refused-by-store", "disk", "certificate")
+NODE_CODES = (
+    "clock",
+    "buffer",
+    "buffer-age",
+    "shedding",
+    "damaged",
+    "ledger-quarantined",
+    "refused-by-store",
+    "disk",
+    "certificate",
+    "client-takeover",
+)
 CAMERA_CODES = ("camera-down", "camera-silent", "camera-link", "authorisation", "camera-clock")
 """Every code there is; each has its section in docs/field-guide.md."""
 
@@ -93,15 +106,20 @@ def _node_alerts(now: Situation) -> list[Alert]:
         level = "bad" if share >= BUFFER_BAD else "poor"
         sentence = f"the ledger is {share:.0%} full"
         found.append(Alert("buffer", level, sentence, "see why records do not leave: docs/field-guide.md#uplink"))
+    found += _kept_alerts(now)
     if now.usage.damaged:
         sentence = f"{now.usage.damaged} records in the ledger are not what was written"
         found.append(Alert("damaged", "bad", sentence, "keep the file; see docs/field-guide.md#damaged"))
     if now.usage.refused:
         sentence = f"the store refused {now.usage.refused} records"
         found.append(Alert("refused-by-store", "bad", sentence, "see docs/field-guide.md#refused-by-store"))
-    if now.disk_free_bytes < DISK_BAD_BYTES:
+    if now.disk_free_bytes < DISK_BAD_BYTES or now.usage.ballast_gone:
         sentence = f"{now.disk_free_bytes // 1_000_000} MB are left on the disk"
+        sentence += "; no read is taken until there is more" if now.usage.ballast_gone else ""
         found.append(Alert("disk", "bad", sentence, "see docs/field-guide.md#disk"))
+    if now.taken_over:
+        sentence = "another client uses this node's name at the broker"
+        found.append(Alert("client-takeover", "bad", sentence, "see docs/field-guide.md#client-takeover"))
     days = now.certificate_days
     if days is not None and days < CERTIFICATE_POOR_DAYS:
         level = "bad" if days < CERTIFICATE_BAD_DAYS else "poor"
@@ -113,6 +131,27 @@ def _node_alerts(now: Situation) -> list[Alert]:
                 "see docs/field-guide.md#certificate",
             )
         )
+    return found
+
+
+def _kept_alerts(now: Situation) -> list[Alert]:
+    """What becomes of records that the node could not send: too old soon, given up, or in a ledger set aside."""
+    usage, age_s, found = now.usage, now.oldest_age_s(), []
+    if age_s is not None and usage.max_age_ms is not None and age_s * 1000 >= AGE_POOR * usage.max_age_ms:
+        level = "bad" if age_s * 1000 >= AGE_BAD * usage.max_age_ms else "poor"
+        days = usage.max_age_ms // 86_400_000
+        sentence = f"the oldest record waits for {age_s // 3600} h; after {days} days it is erased"
+        found.append(Alert("buffer-age", level, sentence, "see docs/field-guide.md#buffer-age", None, age_s))
+    if usage.shedding:
+        level = "bad" if usage.shedding == "read" else "poor"
+        what = "reads" if usage.shedding == "read" else "overviews"
+        sentence = f"records are given up, {what} among them: {usage.shed} since the start"
+        found.append(Alert("shedding", level, sentence, "see docs/field-guide.md#shedding"))
+    if usage.quarantined:
+        level = "bad" if usage.unsalvaged else "poor"
+        sentence = f"{usage.quarantined} ruined ledgers are set aside, {usage.unsalvaged} not salvaged yet"
+        hint = "see docs/field-guide.md#ledger-quarantined"
+        found.append(Alert("ledger-quarantined", level, sentence, hint))
     return found
 
 
@@ -184,8 +223,11 @@ def health_groups(now: Situation) -> dict[str, dict[str, Any]]:
             "full_s": now.flow.full_s,
             "refused": usage.refused,
             "damaged": usage.damaged,
+            "shed": usage.shed,
+            "quarantined": usage.quarantined,
+            "max_age_s": None if usage.max_age_ms is None else usage.max_age_ms // 1000,
         },
-        "disk": {"free_bytes": now.disk_free_bytes},
+        "disk": {"free_bytes": now.disk_free_bytes, "ballast_held": not usage.ballast_gone},
         "certificates": {"uplink_days": now.certificate_days},
         "uplink": {"up": now.uplink_up, "receipt_age_s": now.receipt_age_s, **now.uplink},
     }

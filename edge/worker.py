@@ -1,4 +1,4 @@
-"""The ledger thread: the one thread that holds the ledger, and the group commit in front of it.
+"""The ledger thread: the one thread that holds the ledger, the group commit in front of it, and its quiet moments.
 
 A caller's `await` ends after the commit. What waits here is bounded by its callers: each awaits before the next.
 """
@@ -10,14 +10,20 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from edge.changes import Change
 from edge.claim import Outcome
+from edge.keeping import Tended
 from edge.ledger import Ledger
 
 T = TypeVar("T")
+
+TEND_S = 5.0  # how often a quiet moment is used for what age, room and the clock ask
+TEND_MORE_S = 0.05  # while there is more of it: salvage takes some 2 MB at a time, between reads
+TEND_LATE_S = 30.0  # after so long without a quiet moment, all the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,7 @@ class LedgerThread:
 
     `group_s` and `group_count`: how long and for how many changes one commit waits (security.md 3.3: ten reads in a
     commit write 1.9 times their bytes, one by one 2.7 times). `failed` ends with the error that ended the thread.
+    `tended` is called in the loop where a quiet moment wrote an act or put back old records: the courier must know.
     """
 
     def __init__(self, open_ledger: Callable[[], Ledger], group_s: float, group_count: int) -> None:
@@ -48,6 +55,8 @@ class LedgerThread:
         self._thread = threading.Thread(target=self._live, name="ledger")
         self._opened: asyncio.Future[Ledger] = self._loop.create_future()
         self.failed: asyncio.Future[None] = self._loop.create_future()
+        self.tended: Callable[[Tended], None] = lambda _: None
+        self._tend_at_s = 0.0
 
     async def start(self) -> Ledger:
         """Open the ledger in its thread. What it returns may be read (session, epoch) and not used."""
@@ -97,7 +106,8 @@ class LedgerThread:
             ledger.close()
 
     def _serve(self, ledger: Ledger) -> None:
-        item = self._queue.get()
+        self._tend_at_s = time.monotonic() + TEND_S
+        item = self._next(ledger)
         while item is not None:
             following: _Commit | _Question | None = None
             if isinstance(item, _Commit):
@@ -108,7 +118,22 @@ class LedgerThread:
                     return
             else:
                 self._answer(item, ledger)
-            item = following if following is not None else self._queue.get()
+            item = following if following is not None else self._next(ledger)
+
+    def _next(self, ledger: Ledger) -> _Commit | _Question | None:
+        """What comes next; until it comes, the ledger is tended."""
+        while True:
+            wait_s = self._tend_at_s - time.monotonic()
+            if wait_s > -TEND_LATE_S:
+                with suppress(queue.Empty):
+                    return self._queue.get(timeout=max(0.0, wait_s))
+            done = ledger.tend()
+            self._tend_at_s = time.monotonic() + (TEND_MORE_S if done.more else TEND_S)
+            if done.acts or done.put_back:
+                self._loop.call_soon_threadsafe(self._say_tended, done)
+
+    def _say_tended(self, done: Tended) -> None:
+        self.tended(done)
 
     def _gather(self, first: _Commit) -> tuple[list[_Commit], _Question | None, bool]:
         """Changes that come within the group's time, until a question or the end comes between."""

@@ -13,7 +13,6 @@ from firmware_config.camera import Authorisation, Camera, Mapping, Position
 from firmware_config.fields import (
     AbsolutePath,
     FilePath,
-    HostPort,
     Id,
     IPv4,
     Listen,
@@ -22,6 +21,7 @@ from firmware_config.fields import (
     comparison_key,
     host_port,
 )
+from firmware_config.uplink import Uplink
 
 __all__ = [
     "Authorisation",
@@ -171,42 +171,17 @@ class Ledger(Table):
         default=20, ge=0, le=1000, description="longest a read waits for others to share its commit"
     )
     group_commit_reads: int = Field(default=16, ge=1, le=256, description="most reads in one commit")
-
-
-class Uplink(Table):
-    """The way to the store. Without TLS, only for a broker on this machine or inside a private network."""
-
-    broker: HostPort = Field(repr=False, description="`host:port` of the MQTT broker")
-    protocol: Literal[5, 3] = Field(default=5, description="MQTT 5, or 3 for MQTT 3.1.1")
-    acknowledge: Literal["store", "broker"] = Field(
-        default="store", description="whose word lets a record go: the store's receipt, or the broker's (MQTT 5 only)"
+    max_age_days: int | None = Field(
+        default=None,
+        ge=1,
+        description="after so many days what was not sent is erased; at most the profile's, which is also the default",
     )
-    tls: bool = Field(default=True, description="whether the connection is TLS, both sides with certificates")
-    ca: FilePath | None = Field(default=None, description="certificate authority of the broker; needed with `tls`")
-    certificate: FilePath | None = Field(default=None, description="the node's certificate; needed with `tls`")
-    key: FilePath | None = Field(
-        default=None, description="the certificate's private key; needed with `tls`", repr=False
+    ballast_bytes: int = Field(
+        default=16_777_216,
+        ge=0,
+        le=1_000_000_000,
+        description="room held back on the disk, given up when it is full so that acts and deletions still fit",
     )
-    window_bytes: int = Field(
-        default=524_288, ge=65_536, le=16_777_216, description="bytes sent and not yet acknowledged"
-    )
-    backlog_share_percent: int = Field(default=25, ge=1, le=99, description="share of the window kept for backlog")
-    receipt_timeout_s: float = Field(
-        default=30, gt=0, le=3600, description="a record without a receipt is sent again after this"
-    )
-    keepalive_s: int = Field(default=30, ge=1, le=3600, description="MQTT keep-alive")
-    rate_bytes_per_s: int = Field(default=0, ge=0, le=1_000_000_000, description="most bytes a second; 0 is no limit")
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        missing = [(name,) for name in ("ca", "certificate", "key") if getattr(self, name) is None]
-        if self.tls and missing:
-            raise broken_rule("is missing: it is needed while uplink.tls is true", *missing)
-        if self.acknowledge == "broker" and self.protocol == 3:
-            raise broken_rule(
-                "may be broker only with protocol 5: a 3.1.1 broker acknowledges what it then drops", ("acknowledge",)
-            )
-        return self
 
 
 class Keys(Table):

@@ -85,6 +85,17 @@ class Raised:
     allowed: int
 
 
+def max_age_days(profile: Profile, asked: int | None) -> int:
+    """The lawful age of what was not sent, in days: the profile's, or less where the settings ask; Misconfigured where
+    they ask for more."""
+    if asked is not None and asked > profile.buffer_max_age_days:
+        raise Misconfigured(
+            f"ledger.max_age_days is {asked}, above the maximum of {profile.name}, {profile.buffer_max_age_days}",
+            "a setting may lower it, never raise it: remove the key or set it to the maximum or less",
+        )
+    return profile.buffer_max_age_days if asked is None else asked
+
+
 def profile_names() -> tuple[str, ...]:
     """The profiles that come with the package."""
     folder = resources.files("firmware_config") / "standards"

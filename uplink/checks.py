@@ -3,41 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
-
 from edge.check import Finding, bad, good, poor, unknown
+from edge.clock import utc_ms
 from edge.situation import CERTIFICATE_BAD_DAYS, CERTIFICATE_POOR_DAYS
-from uplink.mqtt import Tls, settle
+from uplink import trouble
+from uplink.client import BrokerAddress
+from uplink.line import Line
+from uplink.tls import Tls, why
+from uplink.trouble import Ended, Fell
 
 WITHIN_S = 10.0
-_NOT_YET_VALID, _EXPIRED = 9, 10  # X509_V_ERR_*: with a wrong clock these are questions about the clock
 
 
 async def reach(host: str, port: int) -> Finding:
     try:
         async with asyncio.timeout(WITHIN_S):
             _, writer = await asyncio.open_connection(host, port)
-    except socket.gaierror:
-        return bad("the broker's name has no address", "check uplink.broker, and DNS: resolvectl query")
-    except TimeoutError:
-        return bad("the broker does not answer in time", "check modem, route and firewall: ip route; mtr")
-    except OSError as problem:
-        return bad(f"the broker cannot be reached: {_why(problem)}", "check uplink.broker, and that it runs")
+    except OSError as problem:  # TimeoutError is one
+        return _said(trouble.unreachable(problem))
     writer.close()
     return good(f"a connection to port {port} of the broker comes about")
 
 
-def _why(problem: OSError) -> str:
-    """Asyncio's own text names the address, or for several addresses no reason: the kernel's word instead."""
-    return os.strerror(problem.errno).lower() if problem.errno else "no address of it answers"
+def _said(ended: Ended) -> Finding:
+    return bad(ended.words, ended.hint)
 
 
 async def tls(host: str, port: int, settings: Tls | None) -> Finding:
@@ -48,15 +42,10 @@ async def tls(host: str, port: int, settings: Tls | None) -> Finding:
     try:
         async with asyncio.timeout(WITHIN_S):
             _, writer = await asyncio.open_connection(host, port, ssl=settings.context())
-    except ssl.SSLCertVerificationError as problem:
-        if problem.verify_code in (_NOT_YET_VALID, _EXPIRED):
-            word = "not valid yet" if problem.verify_code == _NOT_YET_VALID else "past its end"
-            return bad(
-                f"the broker's certificate is {word} by this clock", "is the clock right? anpr-edge doctor clock"
-            )
-        return bad(f"the broker's certificate does not verify: {problem.verify_message}", "check uplink.ca")
-    except (ssl.SSLError, OSError, TimeoutError) as problem:
-        return bad(f"TLS does not come about: {type(problem).__name__}", "check uplink.certificate and uplink.key")
+    except ssl.SSLError as problem:
+        return _said(why(problem, settings.certificate, utc_ms()))
+    except OSError as problem:
+        return _said(trouble.unreachable(problem))
     version = writer.get_extra_info("ssl_object").version()
     writer.close()
     return good(f"{version}, and the broker's certificate verifies")
@@ -64,32 +53,15 @@ async def tls(host: str, port: int, settings: Tls | None) -> Finding:
 
 async def mqtt(host: str, port: int, settings: Tls | None, protocol: int, client_id: str) -> Finding:
     """A connection of its own, under a name of its own: the service keeps its session."""
-    loop = asyncio.get_running_loop()
-    answered: asyncio.Future[str] = loop.create_future()
-    version = paho.MQTTv5 if protocol == 5 else paho.MQTTv311
-    client = paho.Client(CallbackAPIVersion.VERSION2, f"{client_id}-doctor", protocol=version)
-    if settings is not None:
-        client.tls_set_context(settings.context())
-
-    def on_connect(_c: Any, _u: Any, _f: Any, code: Any, _p: Any) -> None:
-        loop.call_soon_threadsafe(settle, answered, str(code) if code.is_failure else "")
-
-    client.on_connect = on_connect
+    broker = BrokerAddress(host, port, settings, protocol, int(WITHIN_S), f"{client_id}-doctor")
+    context = settings.context() if settings is not None else None
+    line = Line(broker, context, None, (), lambda _topic, _payload: None, utc_ms)
     try:
-        await asyncio.to_thread(client.connect, host, port, 10)
-        client.loop_start()
-        async with asyncio.timeout(WITHIN_S):
-            refusal = await answered
-    except (OSError, TimeoutError):
-        return bad(
-            "the broker takes the connection and does not answer in MQTT",
-            "check the port in uplink.broker; if it is right, the broker hangs",
-        )
+        await line.come_up()
+    except Fell as fell:
+        return _said(fell.ended)
     finally:
-        client.disconnect()
-        await asyncio.to_thread(client.loop_stop)
-    if refusal:
-        return bad(f"the broker refuses this node: {refusal}", "check the node's certificate and the broker's rules")
+        line.close()
     return good(f"the broker accepts this node, MQTT {'5' if protocol == 5 else '3.1.1'}")
 
 

@@ -10,30 +10,39 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
 
 from edge.changes import Settle, Tier
-from edge.claim import Outcome
+from edge.clock import utc_ms
 from edge.errors import Tampered
 from edge.read import Record
 from edge.sign import Verifier
-from uplink.order import LANES, Lane, Part, Sent, choose
+from uplink.flights import Flight, Flights, key_of
+from uplink.holds import FIRST_WAIT_S, OF_THE_TOPIC, Holds
+from uplink.hours import OffPeak, rate_bytes_per_s, tiers
+from uplink.lanes import Lanes, Shelf
+from uplink.order import Sent, choose
+from uplink.pace import Pace
+from uplink.suspects import Suspects
 from uplink.transport import Disconnected, NotTaken, Transport
+from uplink.window import window
 from uplink.wire import Address, read_receipt, record_message
 
 log = logging.getLogger(__name__)
 
 _WINDOW_MESSAGES = 16  # of the 20 that a Mosquitto lets be in flight: heartbeats always find a place
-_FETCH = 8  # records of a lane fetched at a time: at most some 240 kB each
 _UNRECEIPTED_WINDOWS = 8  # how many windows of acknowledged bytes may wait for receipts
 _RESEND_MOST_S = 600.0
 _NOT_TAKEN_WAIT_S = 60.0
+_HOURS_LOOKED_AT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How the courier works. `window_bytes` bounds what the broker has not acknowledged; rate 0 is unlimited."""
+    """How the courier works. `window_bytes` bounds what the broker has not acknowledged; rate 0 is unlimited.
+
+    `set_aside_s`: how long a record that makes the broker hang up is first set aside.
+    """
 
     window_bytes: int
     backlog_share_percent: int
@@ -41,28 +50,8 @@ class Terms:
     broker_is_enough: bool = False
     rate_bytes_per_s: int = 0
     live_for_s: float = 60.0
-
-
-class Shelf(Protocol):
-    """What the courier needs of the ledger, and no more."""
-
-    async def waiting(self, tier: Tier, after_row: int, until_row: int, limit: int) -> tuple[Record, ...]: ...
-    async def last_row(self) -> int: ...
-    async def settle(self, settle: Settle) -> int | Outcome: ...
-
-
-@dataclass(slots=True)
-class Flight:
-    """A record on its way. `due_s`: when it is sent again unless a receipt comes; None until acknowledged."""
-
-    record: Record
-    tries: int = 1
-    acknowledged: bool = False
-    due_s: float | None = None
-
-    @property
-    def size_bytes(self) -> int:
-        return len(self.record.sealed)
+    off_peak: OffPeak | None = None
+    set_aside_s: float = 600.0
 
 
 class Courier:
@@ -76,6 +65,7 @@ class Courier:
         store_keys: Mapping[bytes, Verifier],
         terms: Terms,
         mono_s: Callable[[], float],
+        utc_ms: Callable[[], int] = utc_ms,
     ) -> None:
         self._shelf = shelf
         self._transport = transport
@@ -83,22 +73,38 @@ class Courier:
         self._store_keys = store_keys
         self._terms = terms
         self._mono_s = mono_s
+        self._utc_ms = utc_ms
         self._bell = asyncio.Event()
-        self._flights: dict[int, Flight] = {}
-        self._fetched: dict[Lane, list[Record]] = {lane: [] for lane in LANES}
-        self._cursor: dict[Lane, int] = dict.fromkeys(LANES, 0)
-        self._deep: frozenset[Lane] = frozenset()  # whose last fetch was full: more lies behind it
-        self._boundary = 0
-        self._live_since_s = 0.0
+        self._settled = asyncio.Event()
+        self._flights = Flights()
+        self._alone: Flight | None = None
+        self._lanes = Lanes(shelf, terms.live_for_s, self._flights.__contains__, mono_s)
         self._sent = Sent()
-        self._allowance_bytes = 0.0
-        self._allowed_at_s = 0.0
+        self._pace = Pace()
+        self._window = window(terms.window_bytes)
+        self._holds = Holds()
+        self._suspects = Suspects(terms.set_aside_s)
         self.counts: Counter[str] = Counter()
         self.last_receipt_s: float | None = None
         self.last_not_taken: int | None = None
 
+    @property
+    def set_aside(self) -> int:
+        """How many records are set aside because the broker hangs up over them."""
+        return self._flights.aside()
+
     def ring(self) -> None:
+        self._lanes.ring()
         self._bell.set()
+
+    def look_again(self) -> None:
+        """Old records were put back into the ledger."""
+        self._lanes.look_again()
+        self._bell.set()
+
+    def settlement(self) -> asyncio.Event:
+        """Set at the next receipt that is taken in. Asked for before the question whose answer it may change."""
+        return self._settled
 
     async def run(self, wait_up: Callable[[], Awaitable[object]], wait_down: Callable[[], Awaitable[object]]) -> None:
         """Serve each connection from its coming up to its going down; until cancelled."""
@@ -114,119 +120,144 @@ class Courier:
 
     async def _begin(self) -> None:
         """A new connection: nothing is in flight, and everything that waits so far is backlog."""
-        self._flights.clear()
-        await self._divide()
-
-    async def _divide(self) -> None:
-        """Set what is live anew: what comes from now on."""
-        self._boundary = await self._shelf.last_row()
-        self._live_since_s = self._mono_s()
-        self._deep = frozenset()
-        for lane in LANES:
-            self._fetched[lane].clear()
-            self._cursor[lane] = self._boundary if lane.part is Part.LIVE else 0
+        self._flights.begin_anew(self._mono_s())
+        self._holds.begin_anew()
+        self._alone = None
+        await self._lanes.divide()
 
     async def _send_all(self, tasks: asyncio.TaskGroup) -> None:
         while True:
             self._bell.clear()
-            while (record := await self._next()) is not None:
-                tasks.create_task(self._send(self._flights[record.row]))
+            while (flight := await self._next()) is not None:
+                tasks.create_task(self._send(flight))
             await self._until_bell()
 
     async def _until_bell(self) -> None:
-        """Until something new, a receipt or an acknowledgement; or until the next re-send or allowance is due."""
+        """Until something new, a receipt or an acknowledgement; or until what is due, allowed or cheap again."""
         now_s = self._mono_s()
-        dues = [flight.due_s - now_s for flight in self._flights.values() if flight.due_s is not None]
-        if self._terms.rate_bytes_per_s and self._allowance_bytes <= 0:
-            dues.append(0.1)
+        dues = [at_s - now_s for at_s in (self._flights.next_due_s(), self._holds.next_s()) if at_s is not None]
+        if (pause_s := self._pace.wait_s(self._rate())) is not None:
+            dues.append(pause_s)
+        if len(tiers(self._terms.off_peak, self._utc_ms())) < len(Tier):
+            dues.append(_HOURS_LOOKED_AT_S)
         try:
             async with asyncio.timeout(max(0.01, min(dues)) if dues else None):
                 await self._bell.wait()
         except TimeoutError:
             return
 
-    async def _next(self) -> Record | None:
-        """The record to send now, entered as a flight; None where the window, the rate or the shelf says so."""
+    # which one
+
+    async def _next(self) -> Flight | None:
+        """The flight to send, in the air from now; None where the window, the rate or the shelf says so."""
         if not self._room():
             return None
-        overdue = self._overdue()
-        if overdue is not None:
-            overdue.tries += 1
-            overdue.acknowledged, overdue.due_s = False, None
+        flight = self._overdue()
+        if flight is not None:
+            flight.tries += 1
             self.counts["resent"] += 1
-            self._allowance_bytes -= overdue.size_bytes
-            return overdue.record
-        # Only after what is overdue: where the store lost everything in flight, re-sending alone makes room again.
-        if sum(f.size_bytes for f in self._flights.values()) >= self._terms.window_bytes * _UNRECEIPTED_WINDOWS:
-            return None
-        await self._refill()
-        ready = [lane for lane in LANES if self._fetched[lane]]
-        lane = choose(ready, self._sent, self._terms.backlog_share_percent)
-        if lane is None:
-            return None
-        record = self._fetched[lane].pop(0)
-        self._flights[record.row] = Flight(record)
-        if len({each.part for each in ready}) == 2:  # else hours of live alone would owe the next backlog all of it
-            self._sent = self._sent.more(lane.part, len(record.sealed))
-        self._allowance_bytes -= len(record.sealed)
-        return record
+        else:
+            # Only after what is overdue: where the store lost everything in flight, re-sending alone makes room again.
+            if self._flights.waiting_bytes >= self._terms.window_bytes * _UNRECEIPTED_WINDOWS:
+                return None
+            record = await self._fresh()
+            if record is None:
+                return None
+            flight = Flight(record, 0.0)
+        flight.alone = key_of(flight.record) in self._suspects
+        if flight.alone:
+            self._alone = flight
+        flight.sent_s = self._mono_s()
+        self._flights.send(flight)
+        self._holds.sent(flight.record.kind)
+        self._pace.spend(flight.size_bytes)
+        return flight
 
     def _room(self) -> bool:
-        unacknowledged = [f.size_bytes for f in self._flights.values() if not f.acknowledged]
-        if len(unacknowledged) >= _WINDOW_MESSAGES or sum(unacknowledged) >= self._terms.window_bytes:
+        flights = self._flights
+        if flights.in_air >= _WINDOW_MESSAGES or flights.in_air_bytes >= self._window.size_bytes:
             return False
-        return self._allowed()
+        if self._alone is not None:
+            return False
+        return self._pace.allows(self._rate(), self._mono_s())
 
-    def _allowed(self) -> bool:
-        rate = self._terms.rate_bytes_per_s
-        if not rate:
-            return True
-        now_s = self._mono_s()
-        self._allowance_bytes = min(float(rate), self._allowance_bytes + (now_s - self._allowed_at_s) * rate)
-        self._allowed_at_s = now_s
-        return self._allowance_bytes > 0
+    def _rate(self) -> int:
+        return rate_bytes_per_s(self._terms.rate_bytes_per_s, self._terms.off_peak, self._utc_ms())
 
     def _overdue(self) -> Flight | None:
         now_s = self._mono_s()
-        return next((f for f in self._flights.values() if f.due_s is not None and f.due_s <= now_s), None)
+        while (flight := self._flights.overdue(now_s)) is not None:
+            if self._holds.allows(flight.record.kind, now_s):
+                return flight if self._may_go(flight.record) else None
+            self._flights.put_off(flight, self._holds.until_s(flight.record.kind, now_s))
+        return None
 
-    async def _refill(self) -> None:
-        if self._mono_s() - self._live_since_s > self._terms.live_for_s and self._live_is_old():
-            await self._divide()
-        for lane in LANES:
-            until = self._boundary if lane.part is Part.BACKLOG else (1 << 62)
-            while not self._fetched[lane]:
-                records = await self._shelf.waiting(lane.tier, self._cursor[lane], until, _FETCH)
-                self._deep = self._deep | {lane} if len(records) == _FETCH else self._deep - {lane}
-                if not records:
-                    break
-                self._cursor[lane] = records[-1].row
-                self._fetched[lane] = [record for record in records if record.row not in self._flights]
+    def _may_go(self, record: Record) -> bool:
+        """Whoever goes alone waits until the air is empty."""
+        return key_of(record) not in self._suspects or not self._flights.in_air
 
-    def _live_is_old(self) -> bool:
-        """Whether the live part has a backlog of its own: then the newest are to go first again."""
-        return any(lane.part is Part.LIVE for lane in self._deep)
+    async def _fresh(self) -> Record | None:
+        """The next record of the lane that is to go; not a moment before it may."""
+        first = await self._lanes.refill(tiers(self._terms.off_peak, self._utc_ms()))
+        now_s = self._mono_s()
+        ready = [lane for lane, record in first.items() if self._holds.allows(record.kind, now_s)]
+        lane = choose(ready, self._sent, self._terms.backlog_share_percent)
+        if lane is None or not self._may_go(first[lane]):
+            return None
+        record = self._lanes.take(lane)
+        if len({each.part for each in ready}) == 2:  # else hours of live alone would owe the next backlog all of it
+            self._sent = self._sent.more(lane.part, len(record.sealed))
+        return record
+
+    # what becomes of it
 
     async def _send(self, flight: Flight) -> None:
+        message = record_message(self._address, flight.record)
         try:
-            await self._transport.publish(record_message(self._address, flight.record))
-        except Disconnected:
+            await self._transport.publish(replace(message, alone=True) if flight.alone else message)
+        except Disconnected as end:
+            self._lost(flight, end.suspect)
             return  # the connection is over; the next one begins anew
         except NotTaken as refusal:
-            self.counts["not_taken"] += 1
-            self.last_not_taken = refusal.code
-            flight.acknowledged, flight.due_s = True, self._mono_s() + _NOT_TAKEN_WAIT_S
-            log.warning("the broker does not take record %d: code %d", flight.record.seq, refusal.code)
+            self._not_taken(flight, refusal.code)
         else:
             await self._acknowledged(flight)
+        if self._alone is flight:
+            self._alone = None
         self._bell.set()
 
+    def _lost(self, flight: Flight, suspect: bool) -> None:
+        if not suspect:
+            return
+        aside_s = self._suspects.fell(key_of(flight.record), alone=flight.alone)
+        if aside_s is not None:
+            flight.aside = True
+            self._flights.answered(flight, self._mono_s() + aside_s)
+            self.counts["set_aside"] += 1
+            log.warning("record %d is set aside: the broker hangs up over it", flight.record.seq)
+
+    def _not_taken(self, flight: Flight, code: int) -> None:
+        now_s, wait_s = self._mono_s(), _NOT_TAKEN_WAIT_S
+        self.counts["not_taken"] += 1
+        self.last_not_taken = code
+        if code in OF_THE_TOPIC:
+            self._holds.refused(flight.record.kind, now_s)
+            wait_s = FIRST_WAIT_S
+        wait_s = min(_RESEND_MOST_S, wait_s * 2 ** (flight.tries - 1))
+        self._flights.answered(flight, now_s + wait_s)
+        log.warning("the broker does not take record %d: code %d", flight.record.seq, code)
+
     async def _acknowledged(self, flight: Flight) -> None:
+        now_s, record = self._mono_s(), flight.record
         self.counts["acknowledged"] += 1
-        flight.acknowledged = True
-        flight.due_s = self._mono_s() + min(_RESEND_MOST_S, self._terms.receipt_timeout_s * 2 ** (flight.tries - 1))
+        self._window = self._window.acknowledged(flight.size_bytes, now_s - flight.sent_s, now_s)
+        self._holds.taken(record.kind)
+        self._suspects.cleared(key_of(record))
+        flight.aside = False
+        wait_s = min(_RESEND_MOST_S, self._terms.receipt_timeout_s * 2 ** (flight.tries - 1))
+        self._flights.answered(flight, now_s + wait_s)
         if self._terms.broker_is_enough:
-            await self._settle(Settle(flight.record.epoch, ((flight.record.seq, flight.record.seq),), ()))
+            await self._settle(Settle(record.epoch, ((record.seq, record.seq),), ()))
 
     async def receipt(self, message: bytes) -> None:
         """Take a receipt in. One that does not verify changes nothing and is counted."""
@@ -244,13 +275,10 @@ class Courier:
         assert isinstance(let_go, int)
         self.counts["receipted"] += let_go
         self.counts["refused_by_store"] += len(settle.refused)
-        refused = {seq for seq, _ in settle.refused}
-        for row, flight in list(self._flights.items()):
-            seq = flight.record.seq
-            if flight.record.epoch == settle.epoch and (
-                seq in refused or any(first <= seq <= last for first, last in settle.got)
-            ):
-                del self._flights[row]
+        self._flights.settle(settle)
+        self._suspects.settled(settle)
+        self._settled.set()
+        self._settled = asyncio.Event()
         self._bell.set()
 
 

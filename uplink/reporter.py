@@ -53,6 +53,8 @@ class Reporter:
         self._said_alerts: dict[str, str] = {}
         self._seq = 0
         self._last_state = ""
+        self.born = False
+        """Whether this life's birth is at a broker."""
 
     async def run(self, wait_up: Callable[[], Awaitable[object]], wait_down: Callable[[], Awaitable[object]]) -> None:
         """Report from each coming up of the link, at every interval, until it goes down; until cancelled."""
@@ -88,6 +90,7 @@ class Reporter:
         self._said_alerts.clear()
         await self._say(state_message(self._address, "init", self._session, now.at_ms))
         await self._say(json_message(self._address, "birth", {**self._birth, "at_ms": now.at_ms}, retain=True))
+        self.born = True
         self._last_state = ""
         # What an earlier life left standing at the broker and no longer holds.
         for topic in set(alert_topics(now.cameras)) - {alert.topic() for alert in alerts(now)}:

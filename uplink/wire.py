@@ -43,7 +43,7 @@ class Receipt:
 
 
 def record_message(address: Address, record: Record) -> Message:
-    return Message(address.topic(record.kind.value), record.sealed, content_type="application/cbor")
+    return Message(address.topic(record.kind.value), record.sealed, content_type="application/cbor", record=True)
 
 
 def json_message(

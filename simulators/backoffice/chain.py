@@ -7,7 +7,7 @@ held is ever unsaid.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
@@ -27,6 +27,7 @@ class Join(Enum):
     ROLLED_BACK = "rolled_back"  # it names an earlier head than the store has seen
     BROKEN = "broken"  # it names a head that contradicts a held record
     WAITING = "waiting"  # the first record, or what it names, is not held
+    SET_ASIDE = "set_aside"  # it says that the ledger before it was ruined, and names no head
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ class Link:
     prev: bytes
     head: bytes
     before: Before | None = None
+    set_aside: bool = False
+    """A start whose ledger before was set aside, and says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,8 @@ class EpochReport:
     run_to: int
     run_head: bytes | None
     join: Join
+    shed: tuple[Range, ...] = ()
+    """Numbers that are not held and that a signed act says were given up."""
 
 
 def head_after(prev: bytes, digest: bytes) -> bytes:
@@ -75,7 +80,7 @@ def count(ranges: Iterable[Range]) -> int:
 
 @dataclass(slots=True)
 class Epoch:
-    """The links of one epoch, in whatever order they came."""
+    """The links of one epoch, in whatever order they came, and what its node says it gave up."""
 
     links: dict[int, Link] = field(default_factory=dict)
     claims: dict[int, bytes] = field(default_factory=dict)
@@ -84,6 +89,7 @@ class Epoch:
     highest: int = 0
     claimed_to: int = 0
     run_to: int = 0
+    given_up: list[Range] = field(default_factory=list)
 
     def add(self, seq: int, link: Link) -> None:
         """Take a record's link and compare it with its held neighbours."""
@@ -106,8 +112,24 @@ class Epoch:
         if seq > 0 and (held is None or held.head != head):
             self.claims.setdefault(seq, head)
 
+    def shed(self) -> tuple[Range, ...]:
+        """The numbers that are not held and were given up by a signed act."""
+        return _both(self._absent(), _merged(self.given_up))
+
     def missing(self) -> tuple[Range, ...]:
-        """The numbers below the highest that are not held, as ascending ranges."""
+        """The numbers below the highest that are neither held nor given up, as ascending ranges."""
+        return _less(self._gaps(), _merged(self.given_up))
+
+    def tail_missing(self) -> tuple[Range, ...]:
+        """The numbers above the highest held that the node says there are, less what it gave up."""
+        tail = ((self.highest + 1, self.claimed_to),) if self.claimed_to > self.highest else ()
+        return _less(tail, _merged(self.given_up))
+
+    def _absent(self) -> tuple[Range, ...]:
+        last = max([self.highest, *(last for _, last in self.given_up)])
+        return (*self._gaps(), *([(self.highest + 1, last)] if last > self.highest else []))
+
+    def _gaps(self) -> tuple[Range, ...]:
         gaps, expected = [], self.run_to + 1
         # by held numbers, never by counting: one record may lie a quadrillion above the rest
         for seq in sorted(seq for seq in self.links if seq > self.run_to):
@@ -123,6 +145,38 @@ class Epoch:
     @property
     def run_head(self) -> bytes | None:
         return self.links[self.run_to].head if self.run_to else None
+
+
+def _merged(ranges: Iterable[Range]) -> tuple[Range, ...]:
+    """The same numbers in ascending ranges that do not touch."""
+    merged: list[Range] = []
+    for first, last in sorted(each for each in ranges if each[0] <= each[1]):
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], last))
+        else:
+            merged.append((first, last))
+    return tuple(merged)
+
+
+def _both(ones: Sequence[Range], others: Sequence[Range]) -> tuple[Range, ...]:
+    """The numbers that both hold; each side ascending and apart."""
+    found: list[Range] = []
+    i = j = 0
+    while i < len(ones) and j < len(others):
+        first, last = max(ones[i][0], others[j][0]), min(ones[i][1], others[j][1])
+        if first <= last:
+            found.append((first, last))
+        if ones[i][1] < others[j][1]:
+            i += 1
+        else:
+            j += 1
+    return tuple(found)
+
+
+def _less(ones: Sequence[Range], others: Sequence[Range]) -> tuple[Range, ...]:
+    """The numbers of the first that the second does not hold."""
+    edges = [0, *(edge for first, last in others for edge in (first - 1, last + 1)), 1 << 64]
+    return _both(ones, [each for each in zip(edges[::2], edges[1::2], strict=True) if each[0] <= each[1]])
 
 
 class NodeChain:
@@ -144,6 +198,10 @@ class NodeChain:
         """Take a verified checkpoint."""
         self._epoch(epoch).claim(seq, head)
 
+    def give_up(self, epoch: bytes, first: int, last: int) -> None:
+        """Take a signed act's word that these numbers were given up, and will not come."""
+        self._epoch(epoch).given_up.append((first, last))
+
     def run_head(self, epoch: bytes) -> bytes | None:
         """The head after the longest unbroken run from number 1 of an epoch."""
         held = self._epochs.get(epoch)
@@ -163,18 +221,18 @@ class NodeChain:
 
     def _report(self, epoch: bytes, join: Join) -> EpochReport:
         held = self._epochs[epoch]
-        tail = ((held.highest + 1, held.claimed_to),) if held.claimed_to > held.highest else ()
         return EpochReport(
             epoch=epoch,
             held=len(held.links),
             highest=held.highest,
             missing=held.missing(),
-            tail_missing=tail,
+            tail_missing=held.tail_missing(),
             broken=tuple(sorted(held.broken)),
             head_differs=held.head_differs(),
             run_to=held.run_to,
             run_head=held.run_head,
             join=join,
+            shed=held.shed(),
         )
 
     def _join(self, epoch: bytes, earlier: list[bytes]) -> Join:
@@ -183,6 +241,8 @@ class NodeChain:
             return Join.WAITING
         if first.before is not None and first.before.head != first.prev:
             return Join.BROKEN
+        if first.prev == ZERO and first.set_aside:
+            return Join.SET_ASIDE
         if first.prev == ZERO:
             # a very first start after others: the node's storage was wiped
             return Join.ROLLED_BACK if any(self._epochs[other].links for other in earlier) else Join.FIRST

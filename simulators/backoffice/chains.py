@@ -22,6 +22,8 @@ class Chains:
             self._nodes[held.node].add(held.epoch, held.seq, held.link)
         for node, epoch, seq, head in store.claims():
             self._nodes[node].claim(epoch, seq, head)
+        for node, epoch, first, last in store.given_up():
+            self._nodes[node].give_up(epoch, first, last)
 
     def add(self, node: str, epoch: bytes, seq: int, link: Link) -> None:
         """Take a record that was kept just now."""
@@ -32,6 +34,11 @@ class Chains:
         """Take a verified checkpoint."""
         with self._lock:
             self._nodes[node].claim(epoch, seq, head)
+
+    def give_up(self, node: str, epoch: bytes, first: int, last: int) -> None:
+        """Take what a kept act says was given up."""
+        with self._lock:
+            self._nodes[node].give_up(epoch, first, last)
 
     def run_head(self, node: str, epoch: bytes) -> bytes | None:
         """The head after the longest unbroken run from number 1, or None."""

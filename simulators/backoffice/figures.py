@@ -109,6 +109,8 @@ _SUMMED: Final = (
     "head_differs",
     "broken_links",
     "rollbacks",
+    "shed",
+    "set_aside",
 )
 _NEWEST: Final = """
 SELECT r.node, r.camera, r.lane, r.vrm, r.captured_ms, r.test,
@@ -141,6 +143,8 @@ def _node(db: sqlite3.Connection, name: str, reports: tuple[EpochReport, ...], n
         "head_differs": sum(len(report.head_differs) for report in reports),
         "broken_links": sum(len(report.broken) + (report.join is Join.BROKEN) for report in reports),
         "rollbacks": sum(report.join is Join.ROLLED_BACK for report in reports),
+        "shed": sum(chain.count(report.shed) for report in reports),
+        "set_aside": sum(report.join is Join.SET_ASIDE for report in reports),
     }
 
 
@@ -175,6 +179,7 @@ def _epoch(report: EpochReport) -> dict[str, Any]:
         "held": report.held,
         "missing": report.missing,
         "tail_missing": report.tail_missing,
+        "shed": report.shed,
         "broken": report.broken,
         "head_differs": report.head_differs,
         "run_to": report.run_to,

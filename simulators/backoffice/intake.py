@@ -137,6 +137,8 @@ class Intake:
 
     def _kept(self, topic: Topic, record: Record) -> None:
         self._chains.add(record.node, record.epoch, record.seq, record.link)
+        for epoch, first, last in record.given_up():
+            self._chains.give_up(record.node, epoch, first, last)
         self._owed.got(topic.route, record.epoch, record.seq)
         self._fresh.append(record.received_ms)
 

@@ -73,6 +73,13 @@ class Record:
     body: dict[str, Any] = field(repr=False)
     signed: bytes = field(repr=False)
 
+    def given_up(self) -> list[tuple[bytes, int, int]]:
+        """Epoch, from and to of what a `shed` act says will not come."""
+        if self.body.get("act") != "shed":
+            return []
+        parts = self.body["detail"]["which"]
+        return [(part["epoch"], first, last) for part in parts for first, last in part["ranges"]]
+
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
@@ -177,7 +184,8 @@ def _lawful(inner: dict[str, Any]) -> bool:
 
 def _record(outside: Outside, inner: dict[str, Any], signed: bytes) -> Record:
     digest = hashlib.sha256(signed).digest()
-    before = inner["body"]["detail"]["before"] if _is_start(inner) else None
+    start = inner["body"]["detail"] if _is_start(inner) else {"before": None}
+    before = start["before"]
     return Record(
         node=outside.node,
         epoch=outside.epoch,
@@ -187,6 +195,7 @@ def _record(outside: Outside, inner: dict[str, Any], signed: bytes) -> Record:
             prev=inner["prev"],
             head=head_after(inner["prev"], digest),
             before=None if before is None else Before(**before),
+            set_aside="quarantined" in start,
         ),
         digest=digest,
         payload_digest=outside.payload_digest,

@@ -74,6 +74,7 @@ def _totals(numbers: dict[str, Any]) -> str:
         "Acts": numbers["acts"],
         "Duplicates": numbers["duplicates"],
         "Missing": numbers["gaps"] + numbers["tail_missing"],
+        "Shed by acts": numbers["shed"],
         "Refused": sum(numbers["refused"].values()),
     }
     return "".join(f"<div><dt>{name}</dt><dd>{number:,}</dd></div>" for name, number in shown.items())
@@ -87,6 +88,7 @@ def _node(name: str, node: dict[str, Any]) -> str:
         "Reads per minute": str(node["reads_per_minute"]),
         "Records held": f"reads {node['reads']:,}<br>overviews {node['overviews']:,}<br>acts {node['acts']:,}",
         "Missing numbers": _findings(node["gaps"], f"{node['tail_missing']} at the tail", node["tail_missing"]),
+        "Given up by signed acts": str(node["shed"]),
         "Duplicates": str(node["duplicates"]),
         "Refused": ", ".join(f"{_word(code)} {n}" for code, n in node["refused"].items()) or "0",
         "Chain": _chain(node),

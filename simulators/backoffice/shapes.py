@@ -156,10 +156,31 @@ _READ: Final = closed(
 )
 _OVERVIEW: Final = closed({"of": SEQ, "jpeg": octets()})
 _BEFORE: Final = closed({"epoch": EPOCH, "seq": SEQ, "head": DIGEST})
+_QUARANTINED: Final = closed({"name": text, "reason": text, "bytes": UINT})
+_STARTED: Final = closed({"before": either(_BEFORE, null), "config": text}, {"quarantined": _QUARANTINED})
+_SHED: Final = closed(
+    {
+        "reason": word("room", "age"),
+        "counts": closed({}, {"read": SEQ, "overview": SEQ}),
+        "which": array(closed({"epoch": EPOCH, "ranges": array(tuple_of(SEQ, SEQ))})),
+    }
+)
+_SALVAGED: Final = closed({"quarantine": text, "put_back": UINT, "damaged": UINT, "aged": UINT, "unplaced": UINT})
+_STEP: Final = closed({"boot_id": text, "by_ms": integer(), "to_ms": integer(), "mono_ns": integer(0, MOST_UINT64)})
+
+
+def _act(name: str, detail: Check) -> Check:
+    return closed({"act": exactly(name), "detail": detail})
+
+
 _ACT: Final = either(
-    closed({"act": exactly("started"), "detail": closed({"before": either(_BEFORE, null), "config": text})}),
-    closed({"act": exactly("stopped"), "detail": closed({})}),
-    closed({"act": exactly("refused"), "detail": closed({"counts": table(table(UINT))})}),
+    _act("started", _STARTED),
+    _act("stopped", closed({})),
+    _act("refused", closed({"counts": table(table(UINT))})),
+    _act("shed", _SHED),
+    _act("salvaged", _SALVAGED),
+    _act("quarantine_erased", closed({"quarantine": text, "reason": word("age", "salvaged")})),
+    _act("clock_step", _STEP),
 )
 
 

@@ -47,6 +47,10 @@ CREATE TABLE IF NOT EXISTS checkpoints (
 CREATE TABLE IF NOT EXISTS notices (
     node TEXT NOT NULL, topic TEXT NOT NULL, json TEXT NOT NULL, arrived_ms INTEGER NOT NULL,
     PRIMARY KEY (node, topic));
+CREATE TABLE IF NOT EXISTS given_up (
+    node TEXT NOT NULL, epoch BLOB NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+    UNIQUE (node, epoch, first, last));
+CREATE TABLE IF NOT EXISTS set_asides (node TEXT NOT NULL, epoch BLOB NOT NULL, UNIQUE (node, epoch));
 CREATE TABLE IF NOT EXISTS routes (node TEXT PRIMARY KEY, operator TEXT NOT NULL, site TEXT NOT NULL);
 PRAGMA user_version = 1;
 """
@@ -130,6 +134,10 @@ class Store:
                 "INSERT INTO images (record, role, sha256, jpeg) VALUES (?, ?, ?, ?)",
                 (rowid, role, hashlib.sha256(jpeg).digest(), jpeg),
             )
+        for epoch, first, last in record.given_up():
+            self._db.execute("INSERT OR IGNORE INTO given_up VALUES (?, ?, ?, ?)", (record.node, epoch, first, last))
+        if record.link.set_aside:
+            self._db.execute("INSERT OR IGNORE INTO set_asides VALUES (?, ?)", (record.node, record.epoch))
         return Kept.NEW
 
     def note_duplicate(self, node: str) -> None:
@@ -172,11 +180,17 @@ class Store:
 
     def held(self) -> Iterator[Held]:
         """Give every held record's link in order of arrival."""
+        set_aside = set(self._db.execute("SELECT node, epoch FROM set_asides"))
         for node, epoch, seq, prev, head, *before in self._db.execute(
             "SELECT node, epoch, seq, prev, head, before_epoch, before_seq, before_head FROM records ORDER BY id"
         ):
             named = Before(*before) if before[0] is not None else None
-            yield Held(node=node, epoch=epoch, seq=seq, link=Link(prev=prev, head=head, before=named))
+            link = Link(prev=prev, head=head, before=named, set_aside=seq == 1 and (node, epoch) in set_aside)
+            yield Held(node=node, epoch=epoch, seq=seq, link=link)
+
+    def given_up(self) -> Iterator[tuple[str, bytes, int, int]]:
+        """Give node, epoch, from and to of everything that a kept act says will not come."""
+        yield from self._db.execute("SELECT node, epoch, first, last FROM given_up ORDER BY rowid")
 
     def claims(self) -> Iterator[tuple[str, bytes, int, bytes]]:
         """Give node, epoch, number and head of every checkpoint kept."""

@@ -29,7 +29,18 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from simulators.backoffice import jpeg, strict_cbor
-from simulators.backoffice.chain import ZERO, Before, EpochReport, Join, Link, NodeChain, head_after
+from simulators.backoffice.chain import (
+    ZERO,
+    Before,
+    EpochReport,
+    Join,
+    Link,
+    NodeChain,
+    _both,
+    _less,
+    _merged,
+    head_after,
+)
 from simulators.backoffice.chains import Chains
 from simulators.backoffice.figures import Figures, ShownRead
 from simulators.backoffice.intake import Intake
@@ -656,6 +667,74 @@ def test_a_join_waits_for_the_end_of_the_epoch_before_and_names_what_is_missing(
     chain.add(one, 4, first[3])
     assert report_of(chain, two).join is Join.JOINED
     assert report_of(chain, one).tail_missing == ()
+
+
+def act(name: str, **detail: Any) -> dict[str, Any]:
+    return {"act": name, "detail": detail}
+
+
+def shed(*ranges: tuple[int, int], epoch: bytes = EPOCH) -> dict[str, Any]:
+    which = [{"epoch": epoch, "ranges": [list(each) for each in ranges]}]
+    return act("shed", reason="room", counts={"overview": 1}, which=which)
+
+
+def test_what_a_signed_act_gave_up_is_not_missing(office: Office, node: Node) -> None:
+    messages = [node.make("act", started()), *(node.make("read", read(f"v-{n}")) for n in range(9))]  # 1 to 10
+    office.work(*messages[:2], messages[5], messages[7], node.heartbeat(node.checkpoint()))
+    figures = office.figures.figures()
+    assert (figures["gaps"], figures["tail_missing"], figures["shed"]) == (4, 2, 0)
+    said = node.make("act", shed((3, 4), (9, 10), (6, 6)))  # number 6 is held all the same: it came before
+    office.work(said, node.heartbeat(node.checkpoint()))
+    for _ in range(2):
+        figures = office.figures.figures()
+        assert (figures["gaps"], figures["tail_missing"], figures["shed"]) == (2, 0, 4)
+        assert figures["broken_links"] == figures["head_differs"] == 0
+        assert office.figures.missing()[NODE][EPOCH.hex()]["missing"] == ((5, 5), (7, 7))
+        office.restart()
+    office.work(messages[6], messages[3])  # one that was given up comes after all, from a link that was slow
+    figures = office.figures.figures()
+    assert (figures["gaps"], figures["shed"]) == (1, 3)
+
+
+def test_any_act_of_a_nodes_care_is_taken_and_no_other(office: Office, node: Node) -> None:
+    good = [
+        act("salvaged", quarantine="1-corrupt", put_back=3, damaged=0, aged=0, unplaced=0),
+        act("quarantine_erased", quarantine="1-corrupt", reason="age"),
+        act("clock_step", boot_id="b", by_ms=-5000, to_ms=1_767_225_600_000, mono_ns=2**62),
+        shed((1, 1)),
+    ]
+    bad = [
+        act("salvaged", quarantine="1-corrupt"),
+        act("quarantine_erased", quarantine="1-corrupt", reason="whim"),
+        act("clock_step", boot_id="b", by_ms=1),
+        act("shed", reason="room", counts={"act": 1}, which=[]),
+        shed((0, 1)),
+    ]
+    said = office.work(node.make("act", started()), *(node.make("act", body) for body in (*good, *bad)))
+    assert said[0]["got"] == [[1, 5]]
+    assert [seq for seq, _ in said[0]["refused"]] == [6, 7, 8, 9, 10]
+
+
+def test_a_start_that_says_its_ledger_was_set_aside_is_no_roll_back(office: Office, node: Node) -> None:
+    office.work(node.make("act", started()), node.make("read", read()))
+    anew = Node(office.keys.seal)
+    anew.key, anew.epoch = node.key, epoch_named(2)
+    body = started()
+    body["detail"]["quarantined"] = {"name": "1-corrupt", "reason": "corrupt", "bytes": 9}
+    office.work(anew.make("act", body))
+    for _ in range(2):
+        figures = office.figures.figures()
+        assert (figures["rollbacks"], figures["set_aside"]) == (0, 1)
+        office.restart()
+
+
+def test_ranges_are_taken_from_ranges() -> None:
+    rng = random.Random(11)
+    for _ in range(300):
+        one, other = ({rng.randint(1, 40) for _ in range(rng.randint(0, 30))} for _ in range(2))
+        a, b = (_merged((n, n) for n in each) for each in (one, other))
+        assert {n for f, t in _less(a, b) for n in range(f, t + 1)} == one - other
+        assert {n for f, t in _both(a, b) for n in range(f, t + 1)} == one & other
 
 
 # Keeping and answering

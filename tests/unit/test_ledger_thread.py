@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import apsw
 import pytest
 
+from edge import worker
 from edge.changes import Accept, Enter, Settle
 from edge.claim import Outcome
 from edge.errors import StorageFailed, Unavailable
+from edge.keeping import Tended
 from edge.ledger import Ledger
+from edge.schema import FILE
 from edge.worker import LedgerThread
 
 Make = Callable[..., Any]
@@ -236,5 +240,65 @@ def test_a_question_that_raises_ends_failed(make_thread: MakeThread, open_ledger
         await asyncio.wait([thread.failed], timeout=WITHIN_S)
         assert isinstance(thread.failed.exception(), StorageFailed)
         await thread.stop()
+
+    asyncio.run(run())
+
+
+def test_quiet_moments_are_used_and_said(
+    make_thread: MakeThread, open_ledger: Make, make_evidence: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ruined ledger is put back between changes, and the loop hears of it."""
+    monkeypatch.setattr(worker, "TEND_S", 0.01)
+    monkeypatch.setattr(worker, "TEND_MORE_S", 0.0)
+    before: Ledger = open_ledger()
+    before.commit([Accept(make_evidence(f"old-{n}")) for n in range(50)])
+    before.close()
+    with (tmp_path / "state" / FILE).open("r+b") as file:
+        file.write(bytes(4096))
+
+    async def run() -> None:
+        thread, heard = make_thread(open_ledger, 0.0, 4), asyncio.Event()
+        put_back: list[int] = []
+
+        def tended(done: Tended) -> None:
+            put_back.append(done.put_back)
+            if sum(put_back) == 101:
+                heard.set()
+
+        thread.tended = tended
+        await thread.start()
+        for n in range(30):
+            assert await thread.commit(Accept(make_evidence(n))) is Outcome.STORED
+        await asyncio.wait_for(heard.wait(), WITHIN_S)
+        assert (await thread.ask(Ledger.usage)).waiting >= 101 + 61
+        await thread.stop()
+
+    asyncio.run(run())
+
+
+def test_a_thread_that_is_never_quiet_tends_all_the_same(
+    make_thread: MakeThread, open_ledger: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "TEND_S", 0.001)
+    monkeypatch.setattr(worker, "TEND_LATE_S", 0.0)
+
+    async def run() -> None:
+        thread, tends = make_thread(open_ledger, 0.0, 1), list[int]()
+        await thread.start()
+
+        def counted(ledger: Ledger) -> None:
+            tend = ledger.tend
+
+            def count() -> Tended:
+                tends.append(1)
+                return tend()
+
+            ledger.tend = count  # type: ignore[method-assign]
+
+        await thread.ask(counted)
+        asked = [asyncio.ensure_future(thread.ask(Ledger.ping)) for _ in range(2000)]
+        await asyncio.gather(*asked)
+        await thread.stop()
+        assert len(tends) >= 2
 
     asyncio.run(run())
