@@ -33,11 +33,12 @@ async def door(host: str, port: int) -> Finding:
 
 def deliveries(status: Mapping[str, Any]) -> Finding:
     """Each camera's state, worst first."""
-    said = {name: (_LEVELS[camera["state"]], camera) for name, camera in status["cameras"].items()}
+    said = {name: (_level(camera), camera) for name, camera in status["cameras"].items()}
     worst = max((level for level, _ in said.values()), default=Level.UNKNOWN, key=_SEVERITY.index)
     sentence = "; ".join(f"{name} {_words(camera)}" for name, (_, camera) in said.items()) or "no camera"
     hints = {
-        Level.BAD: "power and cable first, then the camera's own upload settings: docs/cameras.md",
+        Level.BAD: "power and cable first, then the camera's own settings: docs/cameras.md; what the word for a line that"
+        " is down means: docs/field-guide.md#camera-link",
         Level.UNKNOWN: "wait for a vehicle, or send a test from the camera's own page",
     }
     return Finding(worst, sentence, hints.get(worst, ""))
@@ -73,7 +74,18 @@ _LEVELS = {"up": Level.GOOD, "silent": Level.BAD, "down": Level.BAD, "unknown": 
 _SEVERITY = [Level.GOOD, Level.POOR, Level.UNKNOWN, Level.BAD]
 
 
+def _level(camera: Mapping[str, Any]) -> Level:
+    return Level.BAD if _line_down(camera) else _LEVELS[camera["state"]]
+
+
+def _line_down(camera: Mapping[str, Any]) -> str:
+    """Why the node's line to the camera is down; empty where it is up, or there is none."""
+    link = camera["link"]
+    return "" if link is None or link["up"] else str(link["why"])
+
+
 def _words(camera: Mapping[str, Any]) -> str:
     age_s = camera["last_delivery_age_s"]
     heard = "has not delivered yet" if age_s is None else f"delivered {age_s} s ago"
-    return f"{camera['state']}, {heard}"
+    why = _line_down(camera)
+    return f"{camera['state']}, {heard}" + (f", its line is down ({why})" if why else "")
