@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 
@@ -12,3 +13,22 @@ class Links(Protocol):
     def up(self, camera: str) -> None: ...
 
     def down(self, camera: str, why: str) -> None: ...
+
+
+@dataclass(slots=True)
+class Telling:
+    """One camera's line, as `links` was told of it last: each change is told once."""
+
+    links: Links
+    camera: str
+    said: str | None = None
+
+    def __call__(self, why: str) -> None:
+        """`why` it is down; empty for up."""
+        if why == self.said:
+            return
+        self.said = why
+        if why:
+            self.links.down(self.camera, why)
+        else:
+            self.links.up(self.camera)
