@@ -37,7 +37,7 @@ def deliveries(status: Mapping[str, Any]) -> Finding:
     worst = max((level for level, _ in said.values()), default=Level.UNKNOWN, key=_SEVERITY.index)
     sentence = "; ".join(f"{name} {_words(camera)}" for name, (_, camera) in said.items()) or "no camera"
     hints = {
-        Level.BAD: "power and cable first, then the camera's own settings: docs/cameras.md; the words for a line that is"
+        Level.BAD: "power and cable first, then the camera's own settings: docs/cameras.md; words for a line that is"
         " down: docs/field-guide.md#camera-link",
         Level.UNKNOWN: "wait for a vehicle, or send a test from the camera's own page",
     }

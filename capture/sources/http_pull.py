@@ -22,7 +22,7 @@ from capture.backoff import Backoff
 from capture.delivery import MIB, Answer, Delivery
 from capture.grouping import Group, Groups, joined
 from capture.holding import Faults, finished, taken
-from capture.links import Links
+from capture.links import Links, Telling
 from capture.recipes import Poll, Polled, Recipe, Request, Stream
 from edge.claim import Arrival, Received, Way
 
@@ -118,11 +118,10 @@ class _Line:
         self._pull = pull
         self._limits = limits
         self._receive = receive
-        self._links = links
         self._clock = clock
         self._counted = counted
         self._asking = Asking(pull.place, limits.connect_s, limits.answer_s)
-        self._state: str | None = None  # what `links` was told last: why it is down, or "" for up
+        self._tell = Telling(links, pull.camera)
         self._failures = 0
         self._seen: dict[bytes, None] = {}  # in the order they came
         self._tried: set[bytes] = set()  # reads whose pictures broke the line
@@ -143,15 +142,6 @@ class _Line:
 
     async def close(self) -> None:
         await self._asking.close()
-
-    def _tell(self, why: str) -> None:
-        if why == self._state:
-            return
-        self._state = why
-        if why:
-            self._links.down(self._pull.camera, why)
-        else:
-            self._links.up(self._pull.camera)
 
     async def _follow(self, stream: Stream) -> NoReturn:
         async with self._asking.ask(Request("GET", stream.target)) as response:

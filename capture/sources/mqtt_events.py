@@ -15,7 +15,7 @@ from typing import NoReturn
 
 from capture.delivery import Answer, Delivery
 from capture.holding import Faults, finished, taken
-from capture.links import Links
+from capture.links import Links, Telling
 from capture.sources.mqtt_client import MqttCamera, MqttLimits
 from capture.sources.mqtt_connection import Connection, Ended, Message
 from capture.tls import client_context
@@ -121,7 +121,7 @@ class _Line:
         self._room = asyncio.Event()
         self._room.set()
         self._cuts = 0
-        self._said: str | None = None  # what `links` was told last: why it is down, or "" for up
+        self._tell = Telling(shared.links, camera.camera)
 
     # the connection
 
@@ -163,15 +163,6 @@ class _Line:
         finally:
             self._connection = None
             connection.close()
-
-    def _tell(self, word: str) -> None:
-        if word == self._said:
-            return
-        self._said = word
-        if word:
-            self._shared.links.down(self._camera.camera, word)
-        else:
-            self._shared.links.up(self._camera.camera)
 
     # what comes over it
 

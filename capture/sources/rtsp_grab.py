@@ -21,7 +21,7 @@ from capture.asking import Asking, Failed, Place, more, whole
 from capture.backoff import Backoff
 from capture.delivery import MIB
 from capture.holding import Faults
-from capture.links import Links
+from capture.links import Links, Telling
 from capture.mjpeg import Pictures, whole_picture
 from capture.recipes import Request
 from capture.sources.rtsp_frames import Pace, Watching, describe, prepare, url_of, watch
@@ -170,11 +170,10 @@ class _Line:
         self.ring = Ring(limits.ring_ms, limits.ring_bytes)
         self.when_asked = grab.kind is GrabKind.SNAPSHOT and grab.every_ms is None
         self._limits = limits
-        self._links = links
         self._clock = clock
         self._counted = counted
         self._http = None if grab.kind is GrabKind.RTSP else Asking(grab.place, limits.connect_s, limits.open_s)
-        self._state: str | None = None  # what `links` was told last: why it is down, or "" for up
+        self._tell = Telling(links, grab.camera)
         self._failures = 0
         self._closed = False
         self._asked = asyncio.Lock()
@@ -282,12 +281,3 @@ class _Line:
         if failed.why == "unauthorised":
             return self._limits.unauthorised_s
         return self._limits.backoff.wait_s(self._failures, random())
-
-    def _tell(self, why: str) -> None:
-        if why == self._state:
-            return
-        self._state = why
-        if why:
-            self._links.down(self.grab.camera, why)
-        else:
-            self._links.up(self.grab.camera)

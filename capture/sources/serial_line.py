@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from capture.delivery import Answer, Delivery
 from capture.holding import Faults, finished, taken
-from capture.links import Links
+from capture.links import Links, Telling
 from capture.sources.serial_port import News, Port, SerialLimits, SerialLine
 from edge.claim import Arrival, Received, Way
 
@@ -90,11 +90,10 @@ class _Line:
         self._line = line
         self._limits = limits
         self._receive = receive
-        self._links = links
         self._clock = clock
         self._counted = counted
         self._framer = line.framing.framer()
-        self._said: str | None = None  # what `links` was told last: why it is down, or "" for up
+        self._tell = Telling(links, line.camera)
         self._open = False
         self.port = Port(line, limits)
 
@@ -148,12 +147,3 @@ class _Line:
 
     def _later(self) -> None:
         self._counted["later"] += 1
-
-    def _tell(self, why: str) -> None:
-        if why == self._said:
-            return
-        self._said = why
-        if why:
-            self._links.down(self._line.camera, why)
-        else:
-            self._links.up(self._line.camera)

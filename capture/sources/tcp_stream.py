@@ -16,7 +16,7 @@ from typing import NoReturn
 from capture.delivery import Answer, Delivery
 from capture.framing import Framing
 from capture.holding import Faults
-from capture.links import Links
+from capture.links import Links, Telling
 from capture.sources.guard import address_of
 from capture.sources.tcp_connection import READ_BYTES, Connection, Ended, Shared, TcpLimits
 from edge.claim import Received
@@ -114,7 +114,7 @@ class _Streams:
     ) -> None:
         self._callers = tuple(callers)
         self._links = links
-        self._said: dict[str, str] = {}  # what `links` was told last: why it is down, or "" for up
+        self._tellings: dict[str, Telling] = {}
         self._open: dict[Connection, asyncio.Task[None]] = {}  # the accepted ones, oldest first
         self._limits = limits
         self._shared = Shared(limits, receive, clock)
@@ -183,13 +183,7 @@ class _Streams:
         return Connection(self._shared, reader, writer, address_of(writer.transport), called, called.camera)
 
     def _tell(self, camera: str, why: str) -> None:
-        if self._said.get(camera) == why:
-            return
-        self._said[camera] = why
-        if why:
-            self._links.down(camera, why)
-        else:
-            self._links.up(camera)
+        self._tellings.setdefault(camera, Telling(self._links, camera))(why)
 
 
 def _is_among(address: str, networks: Sequence[IPv4Network | IPv6Network]) -> bool:
